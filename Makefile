@@ -1,0 +1,54 @@
+# Two commands: `make demo` sets everything up and runs the main job, `make test` sets up and passes all tests.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SYSTEM_PACKAGES := prometheus chromium
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve export test lint format system-packages clean
+
+help: ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.installed ## the virtual environment, if it is not up to date
+
+# audiocraft goes in without its dependencies: it pins packages that no longer install.
+$(VENV)/.installed: requirements/serving.txt requirements/audiocraft.txt requirements/dev.txt pyproject.toml client/pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
+		{ echo "needs Python 3.10, 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version). Choose one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
+	@echo "installing into $(VENV) (1.5 GB with a CPU torch, some minutes)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/serving.txt -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/audiocraft.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable . --editable client
+	@touch $@
+
+demo: setup ## a prompt to sound, to codes and back, and its analysis, through a real Triton
+	$(BIN)/audiocraft-triton demo
+
+serve: setup export ## the embedded server on loopback, until Ctrl-C
+	$(BIN)/audiocraft-triton serve
+
+export: setup ## the demo's models into model_repository, if they are not up to date
+	$(BIN)/audiocraft-triton export
+
+test: setup ## every test
+	$(BIN)/python -m pytest
+
+lint: setup ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## ruff's formatting and safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+system-packages: ## Debian programs that some tests run (needs root or sudo)
+	@missing=""; for name in $(SYSTEM_PACKAGES); do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	if [ -z "$$missing" ]; then echo "system packages are there: $(SYSTEM_PACKAGES)"; exit 0; fi; \
+	sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+clean: ## everything that was built, but not the virtual environment
+	rm -rf build out checkpoints .mypy_cache .ruff_cache .pytest_cache model_repository/*/1/model.pt model_repository/*/1/manifest.json

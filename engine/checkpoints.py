@@ -1,0 +1,230 @@
+"""Checkpoints in audiocraft's layout, from a directory or a model hub, loaded without running pickled code.
+
+A checkpoint holds (what a model needs of it, the rest may be absent)
+
+    state_dict.bin              the language model: {"best_state", "xp.cfg": YAML}
+    compression_state_dict.bin  the EnCodec, likewise
+    <t5 name>/                  text encoder and tokenizer, where the config names a folder beside it
+    mbd_musicgen_32khz.th       MultiBand Diffusion
+    discriminators.bin          the three discriminators: {"best_state", "xp.cfg": YAML} (ours)
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import typing
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
+from engine.errors import CheckpointError
+
+from audiocraft.models import builders  # isort: skip
+from audiocraft.models.encodec import CompressionModel  # isort: skip
+from audiocraft.models.lm import LMModel  # isort: skip
+from audiocraft.modules.conditioners import T5Conditioner  # isort: skip
+from audiocraft.modules.diffusion_schedule import NoiseSchedule  # isort: skip
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.base import ContainerMetadata, Metadata
+from omegaconf.nodes import AnyNode
+
+LM_FILE = "state_dict.bin"
+CODEC_FILE = "compression_state_dict.bin"
+DIFFUSION_FILE = "mbd_musicgen_32khz.th"
+DISCRIMINATORS_FILE = "discriminators.bin"
+
+DEMO_CHECKPOINTS = {"demo": "music", "demo-sound": "sound"}
+_REPOSITORY_ROOT = Path(__file__).resolve().parent.parent
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
+
+# What an omegaconf config inside a diffusion checkpoint unpickles to; nothing else may.
+_CONFIG_TYPES = [DictConfig, ListConfig, ContainerMetadata, Metadata, AnyNode, typing.Any, dict, list,
+                 defaultdict, int, float, str, bool]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a checkpoint's files come from.
+
+    Attributes:
+        name: as the user gave it.
+        directory: local folder; None for a hub id, whose files are fetched (or found in the hub's cache) on use.
+    """
+
+    name: str
+    directory: Path | None
+
+    def file(self, filename: str) -> Path:
+        """The local path of one file.
+
+        Raises:
+            CheckpointError: the file is not there, or the hub can't provide it.
+        """
+        if self.directory is not None:
+            path = self.directory / filename
+            if not path.is_file():
+                raise CheckpointError(f"checkpoint {self.name!r} has no {filename} (looked in {self.directory})")
+            return path
+        from huggingface_hub import hf_hub_download
+
+        try:
+            return Path(hf_hub_download(repo_id=self.name, filename=filename, library_name="audiocraft-triton"))
+        except Exception as error:  # the hub client raises types of several libraries
+            raise CheckpointError(
+                f"checkpoint {self.name!r}: {filename} is neither in the hub's cache nor could it be fetched "
+                f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}); without network, "
+                "give a local directory"
+            ) from error
+
+    def has(self, filename: str) -> bool:
+        """Whether a local checkpoint holds the file; of a hub id this asks the hub."""
+        try:
+            self.file(filename)
+        except CheckpointError:
+            return False
+        return True
+
+
+def demo_directory() -> Path:
+    """Where the demo checkpoints lie: AUDIOCRAFT_DEMO_CHECKPOINTS, else `checkpoints/demo` in the project."""
+    given = os.environ.get("AUDIOCRAFT_DEMO_CHECKPOINTS")
+    return Path(given) if given else _REPOSITORY_ROOT / "checkpoints" / "demo"
+
+
+def resolve(name: str) -> Checkpoint:
+    """Finds a checkpoint by name.
+
+    Args:
+        name: `demo` (music), `demo-sound`, a local directory, or a hub id such as `facebook/musicgen-small`.
+
+    Raises:
+        CheckpointError: nothing of that name.
+    """
+    if name in DEMO_CHECKPOINTS:
+        directory = demo_directory() / DEMO_CHECKPOINTS[name]
+        if not directory.is_dir():
+            raise CheckpointError(
+                f"checkpoint {name!r} has not been built ({directory} is missing); build it with: "
+                "python -m export make-test-checkpoint"
+            )
+        return Checkpoint(name, directory)
+    if Path(name).is_dir():
+        return Checkpoint(name, Path(name).resolve())
+    if _HUB_ID.fullmatch(name) and not name.startswith("."):
+        return Checkpoint(name, None)
+    raise CheckpointError(
+        f"unknown checkpoint {name!r}: must be one of {', '.join(DEMO_CHECKPOINTS)}, an existing directory, "
+        "or a hub id such as facebook/musicgen-small"
+    )
+
+
+def read_state(path: Path) -> dict[Any, Any]:
+    """Reads a torch.save file: tensors, plain values and omegaconf configs only.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds a pickled object that would run code.
+    """
+    try:
+        with torch.serialization.safe_globals(_CONFIG_TYPES):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"the pickled object {refused[1]}" if refused else "data that is not plain tensors and values"
+        raise CheckpointError(f"{path} holds {what}: refused, loading it could run foreign code") from error
+    except (RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds a {type(state).__name__}, not an audiocraft checkpoint")
+    return state
+
+
+def load_lm(checkpoint: Checkpoint, device: torch.device) -> LMModel:
+    """The language model with its conditioners, in eval mode: float32 on CPU, float16 on GPU, as upstream."""
+    state = read_state(checkpoint.file(LM_FILE))
+    config = _config(state, checkpoint, LM_FILE)
+    config.device = str(device)
+    config.dtype = "float32" if device.type == "cpu" else "float16"
+    _drop_training_settings(config)
+    _register_local_text_encoder(config, checkpoint)
+    lm = builders.get_lm_model(config)
+    lm.load_state_dict(state["best_state"])
+    lm.cfg = config
+    return lm.eval()
+
+
+def load_codec(checkpoint: Checkpoint, device: torch.device) -> CompressionModel:
+    """The EnCodec in eval mode, float32."""
+    state = read_state(checkpoint.file(CODEC_FILE))
+    if "pretrained" in state:
+        return CompressionModel.get_pretrained(state["pretrained"], device=device)
+    config = _config(state, checkpoint, CODEC_FILE)
+    config.device = str(device)
+    codec = builders.get_compression_model(config)
+    codec.load_state_dict(state["best_state"])
+    return codec.eval()
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionBand:
+    """One band of MultiBand Diffusion: its denoising network and its noise schedule."""
+
+    network: torch.nn.Module
+    schedule: NoiseSchedule
+
+
+def load_diffusion(checkpoint: Checkpoint, device: torch.device) -> list[DiffusionBand]:
+    """The bands of a MultiBand Diffusion checkpoint, in eval mode."""
+    state = read_state(checkpoint.file(DIFFUSION_FILE))
+    bands = []
+    for index in range(state["n_bands"]):
+        config = state[index]["cfg"]
+        network = builders.get_diffusion_model(config)
+        network.load_state_dict(state[index]["model_state"])
+        processor = builders.get_processor(config.processor, sample_rate=state["sample_rate"])
+        processor.load_state_dict(state[index]["processor_state"])
+        schedule = NoiseSchedule(**config.schedule, sample_processor=processor.to(device), device=device)
+        bands.append(DiffusionBand(network.to(device).eval(), schedule))
+    return bands
+
+
+def _config(state: Mapping[Any, Any], checkpoint: Checkpoint, filename: str) -> DictConfig:
+    missing = [key for key in ("xp.cfg", "best_state") if key not in state]
+    if missing:
+        raise CheckpointError(
+            f"{filename} of checkpoint {checkpoint.name!r} lacks {' and '.join(missing)}: not an audiocraft checkpoint"
+        )
+    return OmegaConf.create(state["xp.cfg"])
+
+
+def _drop_training_settings(config: DictConfig) -> None:
+    """Removes what upstream removes too: settings of training that the builders reject."""
+    for name in ("self_wav.chroma_stem.cache_path", "args.merge_text_conditions_p", "args.drop_desc_p"):
+        *parents, leaf = f"conditioners.{name}".split(".")
+        node: Any = config
+        for parent in parents:
+            node = node.get(parent) if node is not None else None
+        if node is not None and leaf in node:
+            del node[leaf]
+
+
+def _register_local_text_encoder(config: DictConfig, checkpoint: Checkpoint) -> None:
+    """Points T5 conditioners at a folder beside the checkpoint, which upstream's fixed list of names forbids."""
+    if checkpoint.directory is None:
+        return
+    for conditioner in config.conditioners.values():
+        if conditioner.get("model") != "t5":
+            continue
+        directory = checkpoint.directory / conditioner.t5.name
+        if (directory / "config.json").is_file():
+            path = str(directory.resolve())
+            conditioner.t5.name = path
+            if path not in T5Conditioner.MODELS:
+                T5Conditioner.MODELS.append(path)
+                T5Conditioner.MODELS_DIMS[path] = OmegaConf.load(directory / "config.json").d_model
