@@ -1,0 +1,36 @@
+"""TorchScript archives as bytes: what is verified is, byte for byte, what is written."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+def to_bytes(module: nn.Module) -> bytes:
+    """Scripts a module and serialises it, as `torch.jit.save` would into a file."""
+    buffer = io.BytesIO()
+    with _no_deprecation_warnings():
+        torch.jit.save(torch.jit.script(module.eval()), buffer)
+    return buffer.getvalue()
+
+
+def from_bytes(archive: bytes, device: str = "cpu") -> torch.jit.ScriptModule:
+    """Loads what `to_bytes` made, or a model.pt's content, in eval mode."""
+    with _no_deprecation_warnings():
+        module: torch.jit.ScriptModule = torch.jit.load(  # type: ignore[no-untyped-call]
+            io.BytesIO(archive), map_location=device
+        )
+    return module
+
+
+@contextmanager
+def _no_deprecation_warnings() -> Iterator[None]:
+    # torch.jit is deprecated upstream, and still the one format that Triton's libtorch backend loads.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
