@@ -1,0 +1,142 @@
+"""The client for ordinary, threaded programs."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, TypeVar
+
+from audiocraft_client import calls
+from audiocraft_client.calls import AudioSource, Call, GenerationOptions, Tensor
+from audiocraft_client.errors import AudioCraftError, InvalidRequest
+from audiocraft_client.results import Analysis, Audio, Chunk, Codes, Health
+from audiocraft_client.transports import StreamingTransport, Transport, connect
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from typing_extensions import Self, Unpack
+
+Result = TypeVar("Result")
+
+
+class Client:
+    """Talks to one server. Many threads may share a client.
+
+    Every method raises an `AudioCraftError`: `InvalidRequest` for bad input, `ServerBusy` when the queue
+    is full, `ServerUnreachable`, `DeadlineExceeded`, `Cancelled`, or `ServerFailure`. A file that can't be
+    read raises OSError. Audio is given as a path, the bytes of a file, an open binary file, or an `Audio`.
+
+    Args:
+        server: "localhost:8001" or "grpc://localhost:8001" for gRPC, "http://localhost:8000" for HTTP.
+        timeout: seconds a call, or a whole stream, may take.
+        transport: instead of the address's own.
+    """
+
+    def __init__(
+        self, server: str = "localhost:8001", *, timeout: float = 300.0, transport: Transport | None = None
+    ) -> None:
+        self._transport = transport or connect(server, timeout)
+        self._datatypes: dict[str, dict[str, str]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def streams(self) -> bool:
+        """Whether `stream` works here: over gRPC, not over HTTP."""
+        return isinstance(self._transport, StreamingTransport)
+
+    def close(self) -> None:
+        """Closes the connections; the client can't be used afterwards."""
+        self._transport.close()
+
+    def music(self, text: str, **options: Unpack[GenerationOptions]) -> Audio:
+        """Music for a description; "" is unconditional.
+
+        Options, each the server's default when left out or None: `duration` (seconds, 0.1 to 300),
+        `temperature`, `top_k`, `top_p`, `cfg_coef` (0 to 20), `seed`, `continuation` and `melody` (audio),
+        `decoder` ("encodec" or "multiband_diffusion"), `return_codes`. See `GenerationOptions`.
+        """
+        return self._run(calls.generate("music", text, options))
+
+    def sound(self, text: str, **options: Unpack[GenerationOptions]) -> Audio:
+        """A sound effect for a description; options as for `music`."""
+        return self._run(calls.generate("sound", text, options))
+
+    def stream(
+        self,
+        text: str,
+        model: str = "music",
+        chunk_seconds: float | None = None,
+        **options: Unpack[GenerationOptions],
+    ) -> Generator[Chunk, None, None]:
+        """The same audio in pieces, each as soon as it is there. gRPC only.
+
+        Closing the generator early cancels the request on the server; an error on the way is raised by it.
+
+        Args:
+            text: as for `music`.
+            model: "music" or "sound".
+            chunk_seconds: length of a piece, seconds, 0.1 to 10.
+            options: as for `music`.
+        Raises:
+            InvalidRequest: at once, when this client speaks HTTP.
+        """
+        if not isinstance(self._transport, StreamingTransport):
+            raise InvalidRequest(calls.STREAM_NEEDS_GRPC)
+        call = calls.stream(model, text, chunk_seconds, options)
+        return self._chunks(call, self._transport.stream(call.model, self._tensors(call), call.outputs))
+
+    def encode(self, file: AudioSource) -> Codes:
+        """A clip as EnCodec codes."""
+        return self._run(calls.encode(file))
+
+    def decode(self, codes: Codes | ArrayLike, decoder: str = "encodec", *, seed: int | None = None) -> Audio:
+        """Codes back to a clip.
+
+        Args:
+            codes: `Codes`, or integers of shape [codebooks, frames] or [1, codebooks, frames].
+            decoder: "encodec", or "multiband_diffusion": better sound for more time.
+            seed: for multiband_diffusion only, which starts from noise.
+        """
+        return self._run(calls.decode(codes, decoder, seed))
+
+    def analyze(self, file: AudioSource, threshold: float | None = None, feature_maps: bool = False) -> Analysis:
+        """How real the discriminators find a clip.
+
+        Args:
+            file: the clip.
+            threshold: realness from which `is_real` is true, 0 to 1.
+            feature_maps: also return the mean of each channel of each layer, per window.
+        """
+        return self._run(calls.analyze(file, threshold, feature_maps))
+
+    def health(self) -> Health:
+        """The server's state; "unreachable", with the reason, instead of an error."""
+        try:
+            return self._transport.health()
+        except AudioCraftError as error:
+            return Health("unreachable", None, {}, str(error))
+
+    def _run(self, call: Call[Result]) -> Result:
+        return call.read(self._transport.infer(call.model, self._tensors(call), call.outputs))
+
+    def _tensors(self, call: Call[Result]) -> list[Tensor]:
+        # Two threads may both ask at first; they get the same answer.
+        if call.model not in self._datatypes:
+            self._datatypes[call.model] = self._transport.datatypes(call.model)
+        return call.tensors(self._datatypes[call.model])
+
+    @staticmethod
+    def _chunks(
+        call: Call[Chunk | None], responses: Generator[calls.Outputs, None, None]
+    ) -> Generator[Chunk, None, None]:
+        try:
+            for outputs in responses:
+                chunk = call.read(outputs)
+                if chunk is not None:
+                    yield chunk
+        finally:
+            responses.close()  # cancels what is still running
