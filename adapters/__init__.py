@@ -1,0 +1,4 @@
+"""Between Triton's tensors and the engine: what the `model.py` files in model_repository share.
+
+Runs only inside Triton's Python backend, which provides `triton_python_backend_utils`.
+"""

@@ -1,0 +1,42 @@
+"""Audio files in, bounded waveforms out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters import tensors
+from adapters.each_request import EachRequestModel
+from adapters.settings import Settings
+from engine.audio_files import read_audio
+from engine.manifests import read_manifest
+from engine.waveforms import convert, cut_windows
+
+
+class TritonPythonModel(EachRequestModel):
+    """Decodes at the rate a caller asks for, or at those of the exported codec and discriminators."""
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Learns the exported models' rates from their manifests."""
+        repository = Settings(args).repository
+        self._codec = read_manifest(repository, "encodec_encoder")
+        self._discriminators = read_manifest(repository, "mpd")
+
+    def answer(self, request: Any) -> dict[str, Any]:
+        """Decodes once, converts for each requested output."""
+        wanted = request.requested_output_names()
+        field = tensors.text(request, "field", "audio_file")
+        assert field is not None  # it has a default
+        waveform, rate = read_audio(bytes(tensors.required(request, "audio_file")), field)
+        outputs = {"duration": tensors.tensor("duration", [waveform.shape[1] / rate], "FP32")}
+        sample_rate = tensors.scalar(request, "sample_rate", self._codec["sample_rate"])
+        outputs["sample_rate"] = tensors.tensor("sample_rate", [sample_rate], "INT32")
+        if "waveform" in wanted:
+            channels = tensors.scalar(request, "channels", self._codec["channels"])
+            converted = convert(waveform, rate, sample_rate, channels)
+            outputs["waveform"] = tensors.tensor("waveform", converted[None], "FP32")
+        window, window_rate = self._discriminators["window"], self._discriminators["sample_rate"]
+        outputs["window_seconds"] = tensors.tensor("window_seconds", [window / window_rate], "FP32")
+        if "windows" in wanted:
+            windows = cut_windows(convert(waveform, rate, window_rate, 1), window)
+            outputs["windows"] = tensors.tensor("windows", windows, "FP32")
+        return outputs

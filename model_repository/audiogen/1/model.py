@@ -1,0 +1,5 @@
+"""Text to sound, one response."""
+
+from adapters.generation_unary import GenerationUnaryModel as TritonPythonModel
+
+__all__ = ["TritonPythonModel"]

@@ -1,0 +1,25 @@
+"""EnCodec tokens from callers, checked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from adapters import tensors
+from adapters.each_request import EachRequestModel
+from adapters.settings import Settings
+from engine.codes import check_codes
+from engine.manifests import read_manifest
+
+
+class TritonPythonModel(EachRequestModel):
+    """Lets codes pass that the exported decoder can take."""
+
+    def initialize(self, args: dict[str, Any]) -> None:
+        """Learns the decoder's codebooks from its manifest."""
+        self._decoder = read_manifest(Settings(args).repository, "encodec_decoder")
+
+    def answer(self, request: Any) -> dict[str, Any]:
+        """The same codes, or InvalidInput."""
+        codes = tensors.array(request, "codes")
+        check_codes(codes, self._decoder["codebooks"], self._decoder["card"], self._decoder["frame_rate"])
+        return {"checked_codes": tensors.tensor("checked_codes", codes, "INT32")}
