@@ -1,0 +1,1 @@
+"""The `audiocraft-triton` command: export, serve, demo."""

@@ -1,0 +1,150 @@
+"""`audiocraft-triton`: prepares models, starts a server, shows what it can do. Exit status 2 means bad input."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from engine.errors import CheckpointError
+from serving.installation import ServerNotInstalled
+from serving.log import LogLine
+from serving.server import MODEL_REPOSITORY, EmbeddedServer, Options, ServerFailed
+
+app = typer.Typer(
+    help="NVIDIA Triton serving for Meta AudioCraft: MusicGen, AudioGen, EnCodec, discriminators.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+_console = Console(stderr=True, highlight=False)
+_STYLES = {"WARNING": "yellow", "ERROR": "red", "FATAL": "bold red"}
+
+Repository = Annotated[Path, typer.Option("--repository", help="The model repository's folder.")]
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            help="demo, demo-sound, a directory in audiocraft's layout, or a hub id: facebook/musicgen-small."
+        ),
+    ] = "demo",
+    discriminators: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint whose discriminators.bin to export. Default: the same, else the demo's."),
+    ] = None,
+    repository: Repository = MODEL_REPOSITORY,
+    force: Annotated[bool, typer.Option(help="Export even if what is there is up to date.")] = False,
+) -> None:
+    """Converts EnCodec and the three discriminators to TorchScript, each verified against audiocraft before writing."""
+    from cli.preparation import export_if_needed
+
+    try:
+        export_if_needed(checkpoint, repository, discriminators, force=force, report=_console.print)
+    except CheckpointError as error:
+        _fail(error, status=2)
+
+
+@app.command()
+def serve(
+    repository: Repository = MODEL_REPOSITORY,
+    address: Annotated[str, typer.Option(help="Where to listen. Loopback only: see --i-know-this-is-unsafe.")] = (
+        "127.0.0.1"
+    ),
+    http_port: Annotated[int, typer.Option(min=0, max=65535, help="HTTP port; 0 picks a free one.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(min=0, max=65535, help="gRPC port; 0 picks a free one.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Prometheus port; 0 picks a free one.")] = 8002,
+    ready_timeout: Annotated[float, typer.Option(min=1, help="Seconds until every model must be ready.")] = 600,
+    unsafe: Annotated[
+        bool,
+        typer.Option(
+            "--i-know-this-is-unsafe", help="Listen where others can reach it, remote-code holes of 24.10 and all."
+        ),
+    ] = False,
+    verbose: Annotated[bool, typer.Option(help="Show Triton's whole log.")] = False,
+) -> None:
+    """Starts the embedded tritonserver and keeps it until Ctrl-C."""
+    options = Options(
+        repository=repository,
+        address=address,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        ready_timeout=ready_timeout,
+        unsafe_address=unsafe,
+        verbose=verbose,
+    )
+    _stop_on_sigterm()
+    try:
+        with EmbeddedServer(options, show=_show) as server:
+            _console.print(_things_to_try(server), markup=False)
+            status = server.wait()
+            _fail(f"tritonserver ended by itself with status {status}", status=1)
+    except KeyboardInterrupt:
+        _console.print("stopped")
+    except ServerFailed as error:
+        _fail(error, status=2 if error.bad_option else 1)
+    except ServerNotInstalled as error:
+        _fail(error, status=1)
+
+
+@app.command()
+def demo(
+    text: Annotated[str, typer.Argument(help="What to generate.")] = "calm solo piano",
+    duration: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds of audio.")] = 10.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clip.")] = 7,
+    out: Annotated[Path, typer.Option(help="Folder for what is made.")] = Path("out"),
+) -> None:
+    """Runs the main job once through a real server: a prompt to sound, to codes and back, and its analysis."""
+    from cli.demo import run_demo
+
+    _stop_on_sigterm()
+    try:
+        run_demo(text, duration, seed, out)
+    except (CheckpointError, ServerFailed, ServerNotInstalled) as error:
+        _fail(error, status=1)
+    except KeyboardInterrupt:
+        _fail("interrupted", status=130)
+
+
+def _show(line: LogLine) -> None:
+    _console.print(line.text, style=_STYLES.get(line.level, "dim"), markup=False)
+
+
+def _fail(error: Exception | str, status: int) -> NoReturn:
+    _console.print(f"error: {error}", style="red", markup=False)
+    raise typer.Exit(status)
+
+
+def _stop_on_sigterm() -> None:
+    """Makes SIGTERM end this command as Ctrl-C does: in order, with the server stopped."""
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+
+
+def _things_to_try(server: EmbeddedServer) -> str:
+    return f"""
+ready: HTTP {server.http_url}  gRPC {server.grpc_url}  metrics {server.metrics_url}
+
+Try, from another terminal:
+
+1. curl
+   curl -s {server.http_url}/v2/models/musicgen/generate \\
+     -d '{{"text": "calm solo piano", "duration": 5, "base64": true}}' \\
+     | python3 -c 'import json, sys; print(json.load(sys.stdin)["audio"])' | base64 -d > clip.wav
+
+2. the command line
+   .venv/bin/audiocraft-client --server {server.grpc_url} music "calm solo piano" -o clip.wav --duration 5 --seed 7
+
+3. Python (.venv/bin/python)
+   from audiocraft_client import Client
+   with Client("{server.grpc_url}") as client:
+       clip = client.music("calm solo piano", duration=5, seed=7)
+       clip.save("clip.wav")
+       print(client.analyze("clip.wav"))
+
+Ctrl-C stops the server.
+"""
