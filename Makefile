@@ -33,7 +33,7 @@ export: setup ## the demo's models into model_repository, if they are not up to 
 	$(BIN)/audiocraft-triton export
 
 test: setup ## every test
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

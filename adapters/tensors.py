@@ -141,9 +141,15 @@ def call_stream(model: str, inputs: Iterable[Any], outputs: list[str]) -> Iterat
 
 
 def _inner_request(model: str, inputs: Iterable[Any], outputs: list[str]) -> Any:
+    """A request to another model of this server, its outputs in host memory.
+
+    By default the outputs of a model on the GPU come there. The stub then deadlocks between the second request and
+    the sharing of the GPU's memory pool (python_backend before 26.07, pull request 439).
+    """
     return pb_utils.InferenceRequest(
         model_name=model,
         requested_output_names=outputs,
         inputs=list(inputs),
         parameters={_STATUS_IN_MESSAGE: True},
+        preferred_memory=pb_utils.PreferredMemory(pb_utils.TRITONSERVER_MEMORY_CPU, 0),
     )

@@ -81,7 +81,7 @@ def serve(
     _stop_on_sigterm()
     try:
         with EmbeddedServer(options, show=_show) as server:
-            _console.print(_things_to_try(server), markup=False)
+            _console.print(things_to_try(server), markup=False)
             status = server.wait()
             _fail(f"tritonserver ended by itself with status {status}", status=1)
     except KeyboardInterrupt:
@@ -125,7 +125,8 @@ def _stop_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
 
 
-def _things_to_try(server: EmbeddedServer) -> str:
+def things_to_try(server: EmbeddedServer) -> str:
+    """What `serve` prints: a curl, a command line, some Python, each ready to paste."""
     return f"""
 ready: HTTP {server.http_url}  gRPC {server.grpc_url}  metrics {server.metrics_url}
 

@@ -19,6 +19,8 @@ Waveform = NDArray[np.float32]
 MAX_FILE_BYTES = 64 * 2**20
 MAX_SECONDS = 300.0
 MAX_CHANNELS = 8
+# Frames × channels, 240 MB as float32: half a megabyte of FLAC silence can unpack to gigabytes.
+MAX_SAMPLES = 60_000_000
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 4_000, 192_000
 # Float files may exceed full scale a little; ±32768 is an integer file read as floats.
 MAX_AMPLITUDE = 100.0
@@ -32,10 +34,12 @@ _ENCODINGS = {
 }
 FORMATS = (*_ENCODINGS, "pcm_f32")
 
-# libsndfile reads a cut-off WAV without complaint, but notes the size that its data chunk announced.
-_SHORT_DATA_CHUNK = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-# Writers that can't seek back (pipes) leave this or 0 as the size; such a file is whole.
-_UNKNOWN_SIZES = (0, 0x7FFFFFFF, 0xFFFFFFFF)
+# libsndfile reads a cut-off WAV or AIFF without complaint, but notes the size that its data chunk announced.
+_SHORT_DATA_CHUNK = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
+# Writers that can't seek back (pipes) leave these as the size; such a file is whole.
+_UNKNOWN_SIZES = (0x7FFFFFFF, 0xFFFFFFFF)
+# libsndfile's word for a FLAC whose header does not tell its length, as pipes leave it; it can't read that to the end.
+_UNKNOWN_FRAMES = 2**63 - 1
 
 
 def read_audio(data: bytes, field: str = "audio_file") -> tuple[Waveform, int]:
@@ -58,7 +62,8 @@ def read_audio(data: bytes, field: str = "audio_file") -> tuple[Waveform, int]:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _check_header(file, field)
             frames = file.frames
-            samples = file.read(frames=_max_frames(file.samplerate) + 1, dtype="float32", always_2d=True)
+            limit = min(_max_frames(file.samplerate) + 1, MAX_SAMPLES // file.channels)
+            samples = file.read(frames=limit, dtype="float32", always_2d=True)
             rate, log = int(file.samplerate), str(file.extra_info)
     except soundfile.LibsndfileError as error:
         raise InvalidInput(field, size, f"is not a readable audio file ({error.error_string})") from error
@@ -98,9 +103,17 @@ def _check_header(file: soundfile.SoundFile, field: str) -> None:
             f"{file.samplerate} Hz",
             f"must have a sample rate between {MIN_SAMPLE_RATE:,} and {MAX_SAMPLE_RATE:,} Hz",
         )
+    if file.frames == _UNKNOWN_FRAMES:
+        raise InvalidInput(field, "unknown length", "must tell its length: write it to a file, not to a pipe")
     if file.frames > _max_frames(file.samplerate):
         raise InvalidInput(
             field, f"{file.frames / file.samplerate:.1f} s", f"must last at most {MAX_SECONDS:g} seconds"
+        )
+    if file.frames * file.channels > MAX_SAMPLES:
+        raise InvalidInput(
+            field,
+            f"{file.frames:,} frames × {file.channels} channels",
+            f"must hold at most {MAX_SAMPLES:,} samples in all",
         )
 
 

@@ -115,7 +115,7 @@ def resolve(name: str) -> Checkpoint:
                 "python -m export make-test-checkpoint"
             )
         return Checkpoint(name, directory)
-    if Path(name).is_dir():
+    if name and Path(name).is_dir():
         return Checkpoint(name, Path(name).resolve())
     if _HUB_ID.fullmatch(name) and not name.startswith("."):
         return Checkpoint(name, None)
@@ -139,7 +139,8 @@ def read_state(path: Path) -> dict[Any, Any]:
         what = f"the pickled object {refused[1]}" if refused else "data that is not plain tensors and values"
         raise CheckpointError(f"{path} holds {what}: refused, loading it could run foreign code") from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged: {str(error).splitlines()[0]}") from error
+        reason = str(error).partition("\n")[0] or "it is empty or cut off"
+        raise CheckpointError(f"{path} is damaged: {reason}") from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__}, not an audiocraft checkpoint")
     return state
@@ -154,7 +155,7 @@ def load_lm(checkpoint: Checkpoint, device: torch.device) -> LMModel:
     _drop_training_settings(config)
     _register_local_text_encoder(config, checkpoint)
     lm = builders.get_lm_model(config)
-    lm.load_state_dict(state["best_state"])
+    _load_weights(lm, state["best_state"], checkpoint, LM_FILE)
     lm.cfg = config
     return lm.eval()
 
@@ -167,7 +168,7 @@ def load_codec(checkpoint: Checkpoint, device: torch.device) -> CompressionModel
     config = _config(state, checkpoint, CODEC_FILE)
     config.device = str(device)
     codec = builders.get_compression_model(config)
-    codec.load_state_dict(state["best_state"])
+    _load_weights(codec, state["best_state"], checkpoint, CODEC_FILE)
     return codec.eval()
 
 
@@ -182,11 +183,15 @@ class DiffusionBand:
 def load_diffusion(checkpoint: Checkpoint, device: torch.device) -> list[DiffusionBand]:
     """The bands of a MultiBand Diffusion checkpoint, in eval mode."""
     state = read_state(checkpoint.file(DIFFUSION_FILE))
+    if "n_bands" not in state or "sample_rate" not in state:
+        raise CheckpointError(
+            f"{DIFFUSION_FILE} of checkpoint {checkpoint.name!r} is no MultiBand Diffusion checkpoint"
+        )
     bands = []
     for index in range(state["n_bands"]):
         config = state[index]["cfg"]
         network = builders.get_diffusion_model(config)
-        network.load_state_dict(state[index]["model_state"])
+        _load_weights(network, state[index]["model_state"], checkpoint, DIFFUSION_FILE)
         processor = builders.get_processor(config.processor, sample_rate=state["sample_rate"])
         processor.load_state_dict(state[index]["processor_state"])
         schedule = NoiseSchedule(**config.schedule, sample_processor=processor.to(device), device=device)
@@ -201,6 +206,16 @@ def _config(state: Mapping[Any, Any], checkpoint: Checkpoint, filename: str) -> 
             f"{filename} of checkpoint {checkpoint.name!r} lacks {' and '.join(missing)}: not an audiocraft checkpoint"
         )
     return OmegaConf.create(state["xp.cfg"])
+
+
+def _load_weights(module: torch.nn.Module, state: Mapping[str, Any], checkpoint: Checkpoint, filename: str) -> None:
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise CheckpointError(
+            f"the weights in {filename} of checkpoint {checkpoint.name!r} don't fit its own config: {reason}"
+        ) from error
 
 
 def _drop_training_settings(config: DictConfig) -> None:

@@ -6,6 +6,7 @@ interface (`submit` -> a stream of chunks) is made for continuous batching, whic
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -126,6 +127,7 @@ class Engine:
         self._model = family(source.name, load_codec(source, self.device), lm)
         self._diffusion_decoder = diffusion_decoder
         self._waiting: queue.Queue[Generation | None] = queue.Queue(max_waiting)
+        self._closed = False
         self._worker = threading.Thread(target=self._run, name="engine", daemon=True)
         self._worker.start()
 
@@ -171,7 +173,10 @@ class Engine:
         Raises:
             InvalidInput: this checkpoint can't do what is asked.
             Overloaded: too many requests are waiting.
+            RuntimeError: the engine was closed.
         """
+        if self._closed:
+            raise RuntimeError("the engine is closed")
         self._check(request)
         generation = Generation(request, self.sample_rate, cancelled, decode)
         try:
@@ -182,6 +187,7 @@ class Engine:
 
     def close(self) -> None:
         """Finishes what is waiting, then stops the worker."""
+        self._closed = True
         self._waiting.put(None)
         self._worker.join()
 
@@ -197,11 +203,12 @@ class Engine:
 
     def _check_continuation(self, request: GenerationRequest, prompt: Waveform) -> None:
         seconds = prompt.shape[-1] / self.sample_rate
-        if seconds > self._model.max_duration:
+        frames = math.ceil(prompt.shape[-1] * self.frame_rate / self.sample_rate)
+        if frames >= int(self._model.max_duration * self.frame_rate):
             raise InvalidInput(
-                "continuation", f"{seconds:.2f} s", f"must last at most {self._model.max_duration:g} seconds"
+                "continuation", f"{seconds:.2f} s", f"must be shorter than {self._model.max_duration:g} seconds"
             )
-        if seconds + 1 / self.frame_rate >= request.duration:
+        if frames >= int(request.duration * self.frame_rate):
             raise InvalidInput(
                 "duration", request.duration, f"must be longer than the continuation, which lasts {seconds:.2f} seconds"
             )
@@ -237,9 +244,14 @@ class Engine:
     def _generate_tokens(self, generation: Generation) -> torch.Tensor:
         """Returns int64 [1, codebooks, frames]."""
         request, model = generation.request, self._model
+        duration = request.duration
+        if duration > model.max_duration:
+            # Whole frames and a half: upstream's window arithmetic on floats loses one otherwise (36.4 s), and fails.
+            duration = (int(duration * self.frame_rate) + 0.5) / self.frame_rate
         model.set_generation_params(
-            duration=request.duration,
-            temperature=request.temperature,
+            duration=duration,
+            # Nearer to 0 the division of the logits overflows; the likeliest token has all the probability anyway.
+            temperature=request.temperature if request.temperature > 1e-6 else 0.0,
             top_k=request.top_k,
             top_p=request.top_p,
             cfg_coef=request.cfg_coef,

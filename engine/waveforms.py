@@ -10,7 +10,8 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from engine.audio_files import Waveform
+from engine.audio_files import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Waveform
+from engine.errors import InvalidInput
 
 # julius builds a filter per output phase: its taps grow with old_rate × new_rate over their common divisor.
 # 44,100 -> 32,000 needs 141,120; 44,101 -> 32,000 would need 1.4 billion (5.6 GB) for one file.
@@ -28,7 +29,14 @@ def convert(waveform: Waveform, rate: int, to_rate: int, to_channels: int) -> Wa
 
     Returns:
         float32 [to_channels, floor(samples · to_rate / rate)], at least one sample.
+
+    Raises:
+        InvalidInput: to_rate or to_channels out of bounds, or more channels than the clip has, which is not mono.
     """
+    if not MIN_SAMPLE_RATE <= to_rate <= MAX_SAMPLE_RATE:
+        raise InvalidInput("sample_rate", to_rate, f"must be between {MIN_SAMPLE_RATE:,} and {MAX_SAMPLE_RATE:,} Hz")
+    if not 1 <= to_channels <= MAX_CHANNELS or 1 < waveform.shape[0] < to_channels:
+        raise InvalidInput("channels", to_channels, f"can't be made of {waveform.shape[0]}; at most {MAX_CHANNELS}")
     return _convert_channels(_resample(waveform, rate, to_rate), to_channels)
 
 
@@ -50,7 +58,8 @@ def cut_windows(waveform: Waveform, window: int) -> NDArray[np.float32]:
         return np.asarray(np.resize(clip, window), dtype=np.float32)[None, None]
     count = math.ceil(len(clip) / window)
     starts = [*(index * window for index in range(count - 1)), len(clip) - window]
-    return np.stack([clip[start : start + window] for start in starts])[:, None]
+    windows: NDArray[np.float32] = np.stack([clip[start : start + window] for start in starts])[:, None]
+    return windows
 
 
 def _resample(waveform: Waveform, rate: int, to_rate: int) -> Waveform:

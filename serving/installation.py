@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _OWN_BACKENDS = Path(__file__).resolve().parent / "backends"
+_LIBRARIES = "lib"
 WHEEL = "nvidia-pytriton"
 
 
@@ -53,7 +54,7 @@ def find_installation() -> Installation:
 
 
 def build_backend_directory(installation: Installation, directory: Path) -> None:
-    """Fills `directory` with the Python backend and, where libtorch is absent, our stand-in for it."""
+    """Fills `directory` with the Python backend, its libpython and, where libtorch is absent, our stand-in for it."""
     shutil.copytree(installation.backends, directory, dirs_exist_ok=True)
     stub = directory / "python" / installation.stub.name
     shutil.copyfile(installation.stub, stub)
@@ -61,13 +62,15 @@ def build_backend_directory(installation: Installation, directory: Path) -> None
     if not (directory / "pytorch").exists():
         shutil.copytree(_OWN_BACKENDS / "pytorch", directory / "pytorch")
 
+    _link_libpython(directory / _LIBRARIES)
 
-def server_environment(installation: Installation) -> dict[str, str]:
+
+def server_environment(installation: Installation, backend_directory: Path) -> dict[str, str]:
     """The environment to start the server in.
 
     The Python stub finds its packages through the interpreter that is first on PATH, and needs its libpython.
     """
-    libraries = [*installation.libraries, Path(sysconfig.get_config_var("LIBDIR") or sys.base_prefix)]
+    libraries = [*installation.libraries, backend_directory / _LIBRARIES]
     environment = dict(os.environ)
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     environment["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, libraries))
@@ -75,6 +78,17 @@ def server_environment(installation: Installation) -> dict[str, str]:
     # many times over.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return environment
+
+
+def _link_libpython(directory: Path) -> None:
+    """Links the interpreter's shared library into a folder of its own.
+
+    Its own folder may be the system's: on LD_LIBRARY_PATH that would bring in other versions of what torch bundles.
+    """
+    directory.mkdir()
+    folder, name = sysconfig.get_config_vars("LIBDIR", "INSTSONAME")
+    if folder and name and (library := Path(folder) / name).is_file():
+        (directory / name).symlink_to(library)
 
 
 def _locate() -> tuple[Path, tuple[Path, ...]]:

@@ -51,14 +51,18 @@ class LogReader:
             message = _TRACE.sub("", message)
             if not message or message.startswith("ERROR: Failed to create instance"):
                 return None  # said again, with the model's name, by "failed to load"
-            if not self._has_gpu and _NO_GPU.search(message):
+            if self._is_gpu_noise(message):
                 return None
             if level == "INFO" and not _is_news(source, message):
                 return None
         return LogLine(level, f"{time} {level:<7} {message}")
 
     def _is_clutter(self, raw: str) -> bool:
-        return bool(_CLUTTER.match(raw)) or (not self._has_gpu and bool(_NO_GPU.search(raw)))
+        return bool(_CLUTTER.match(raw)) or self._is_gpu_noise(raw)
+
+    def _is_gpu_noise(self, message: str) -> bool:
+        # Why a model did not load is never noise, whatever words it has.
+        return not self._has_gpu and not message.startswith("failed to load") and bool(_NO_GPU.search(message))
 
 
 def _is_news(source: str, message: str) -> bool:

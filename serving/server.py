@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import ipaddress
 import os
+import queue
 import shutil
 import signal
 import socket
@@ -16,12 +17,12 @@ import urllib.error
 import urllib.request
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from serving.installation import build_backend_directory, find_installation, server_environment
+from serving.installation import Installation, build_backend_directory, find_installation, server_environment
 from serving.log import LogLine, LogReader
 
 MODEL_REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
@@ -88,17 +89,22 @@ class EmbeddedServer:
     @property
     def http_url(self) -> str:
         """For curl and `tritonclient.http` (without the scheme)."""
-        return f"http://{self._options.address}:{self.http_port}"
+        return f"http://{self._host}:{self.http_port}"
 
     @property
     def grpc_url(self) -> str:
         """For `tritonclient.grpc` and `audiocraft_client`."""
-        return f"{self._options.address}:{self.grpc_port}"
+        return f"{self._host}:{self.grpc_port}"
 
     @property
     def metrics_url(self) -> str:
         """For Prometheus."""
-        return f"http://{self._options.address}:{self.metrics_port}/metrics"
+        return f"http://{self._host}:{self.metrics_port}/metrics"
+
+    @property
+    def _host(self) -> str:
+        address = self._options.address
+        return f"[{address}]" if ":" in address else address
 
     @property
     def pid(self) -> int | None:
@@ -120,19 +126,15 @@ class EmbeddedServer:
         self._backends = Path(tempfile.mkdtemp(prefix="audiocraft-triton-backends-"))
         try:
             build_backend_directory(installation, self._backends)
-            self._process = subprocess.Popen(
-                [str(installation.executable), *self._arguments()],
-                env={**server_environment(installation), **self._options.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,  # Ctrl-C reaches us alone, and we stop the server in order
-                preexec_fn=_die_with_parent,
+            launched: queue.SimpleQueue[subprocess.Popen[str] | Exception] = queue.SimpleQueue()
+            self._log_thread = threading.Thread(
+                target=self._launch_and_read_log, args=(installation, launched), name="triton-log", daemon=True
             )
-            self._log_thread = threading.Thread(target=self._read_log, name="triton-log", daemon=True)
             self._log_thread.start()
+            process = launched.get()
+            if isinstance(process, Exception):
+                raise process
+            self._process = process
             self._wait_until_ready()
         except BaseException:
             self.stop()
@@ -179,11 +181,33 @@ class EmbeddedServer:
             f"--metrics-port={self.metrics_port}",
         ]
 
-    def _read_log(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
+    def _launch_and_read_log(
+        self, installation: Installation, launched: queue.SimpleQueue[subprocess.Popen[str] | Exception]
+    ) -> None:
+        """Starts the server in the thread that lives as long as it does: the kernel ends it with this thread."""
+        try:
+            process = subprocess.Popen(
+                [str(installation.executable), *self._arguments()],
+                env={**server_environment(installation, self._backends), **self._options.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C reaches us alone, and we stop the server in order
+                preexec_fn=_die_with_parent,
+            )
+        except Exception as error:
+            launched.put(error)
+            return
+        launched.put(process)
+        assert process.stdout is not None
+        self._read_log(process.stdout)
+        process.wait()
+
+    def _read_log(self, output: Iterable[str]) -> None:
         reader = LogReader(has_gpu=Path("/dev/nvidiactl").exists(), verbose=self._options.verbose)
-        for raw in self._process.stdout:
+        for raw in output:
             line = reader.read(raw)
             if line is None:
                 continue
@@ -194,7 +218,8 @@ class EmbeddedServer:
     def _wait_until_ready(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + self._options.ready_timeout
-        while not _answers(f"{self.http_url}/v2/health/ready"):
+        # The metrics door is the last to open.
+        while not (_answers(f"{self.http_url}/v2/health/ready") and _answers(self.metrics_url)):
             status = self._process.poll()
             if status is not None:
                 self._log_thread.join(timeout=5)
@@ -226,11 +251,12 @@ def _choose_ports(options: Options) -> tuple[int, int, int]:
     sockets = []
     try:
         for name, port in wanted.items():
-            probe = socket.socket()
+            probe = socket.socket(socket.AF_INET6 if ":" in options.address else socket.AF_INET)
             sockets.append(probe)
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((options.address, port))
+                probe.listen()  # two that only bind may share a port
             except OSError as error:
                 raise ServerFailed(
                     f"{name} port {port} on {options.address} can't be used ({error.strerror}); give another, "
@@ -253,7 +279,7 @@ def _answers(url: str) -> bool:
 
 
 def _die_with_parent() -> None:
-    """In the child: be told to end when the process that started us dies, however it dies."""
+    """In the child: be told to end when the thread that started us dies, however it dies."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 

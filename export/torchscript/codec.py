@@ -25,7 +25,7 @@ from audiocraft.quantization import ResidualVectorQuantizer  # isort: skip
 
 
 class CodecEncoder(nn.Module):
-    """Waveform -> codes, for any batch and any length from one sample."""
+    """Waveform -> codes, for any batch and any length from one sample; the codes that each clip has alone."""
 
     codebooks: Tensor
 
@@ -38,6 +38,13 @@ class CodecEncoder(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Args: waveform: float32 [B, channels, samples]. Returns: codes, int32 [B, codebooks, frames]."""
+        # One clip at a time: other batch sizes take other kernels, and their last bits decide over codes.
+        codes: list[Tensor] = []
+        for index in range(waveform.shape[0]):
+            codes.append(self._encode(waveform[index : index + 1]))
+        return torch.cat(codes)
+
+    def _encode(self, waveform: Tensor) -> Tensor:
         residual = self.layers(waveform)
         batch, width, frames = residual.shape
         codes: list[Tensor] = []

@@ -1,0 +1,30 @@
+"""Plain tritonclient calls, as a user without our client writes them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc
+import tritonclient.http
+
+from serving.server import EmbeddedServer
+
+PROTOCOLS: dict[str, ModuleType] = {"grpc": tritonclient.grpc, "http": tritonclient.http}
+_TYPES = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}
+
+
+def infer(server: EmbeddedServer, protocol: str, model: str, outputs: list[str] | None = None, **inputs: Any) -> Any:
+    """`infer` with inputs given as name=(datatype, values); the library's own result object."""
+    library = PROTOCOLS[protocol]
+    tensors = []
+    for name, (datatype, values) in inputs.items():
+        array = np.array(values, dtype=_TYPES[datatype])
+        tensor = library.InferInput(name, array.shape, datatype)
+        tensor.set_data_from_numpy(array)
+        tensors.append(tensor)
+    wanted = None if outputs is None else [library.InferRequestedOutput(name) for name in outputs]
+    url = server.grpc_url if protocol == "grpc" else server.http_url.removeprefix("http://")
+    with library.InferenceServerClient(url) as client:
+        return client.infer(model, tensors, outputs=wanted)
