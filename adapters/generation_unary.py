@@ -7,6 +7,7 @@ stream model alone, and this one, which holds no weights, asks it. All unary and
 from __future__ import annotations
 
 import base64
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,6 +17,7 @@ import triton_python_backend_utils as pb_utils
 from adapters import tensors
 from adapters.settings import Settings
 from engine.audio_files import write_audio
+from engine.errors import Overloaded
 from engine.request import BY_NAME, PARAMETERS
 
 _FORWARDED = [parameter.name for parameter in PARAMETERS if parameter.face == "both"]
@@ -28,12 +30,19 @@ class GenerationUnaryModel:
         """Finds the stream sibling by name; nothing to load."""
         settings = Settings(args)
         self._stream_model = f"{settings.model}_stream"
-        self._threads = ThreadPoolExecutor(int(settings.get("max_concurrent")), thread_name_prefix="unary")
+        limit = int(settings.get("max_concurrent"))
+        self._places = threading.BoundedSemaphore(limit)
+        self._threads = ThreadPoolExecutor(limit, thread_name_prefix="unary")
 
     def execute(self, requests: list[Any]) -> None:
         """Hands each request to a thread; its response goes through its sender."""
         for request in requests:
-            self._threads.submit(self._serve, request, request.get_response_sender())
+            sender = request.get_response_sender()
+            if self._places.acquire(blocking=False):
+                self._threads.submit(self._serve, request, sender)
+            else:
+                error = Overloaded("as many requests as this model takes are under way: try again later")
+                tensors.send_final(sender, tensors.error_response(error, request))
 
     def finalize(self) -> None:
         """Lets what is running end."""
@@ -44,6 +53,7 @@ class GenerationUnaryModel:
             answer = self._answer(request)
         except Exception as error:  # every caller gets an answer, whatever happened
             answer = tensors.error_response(error, request)
+        self._places.release()
         tensors.send_final(sender, answer)
 
     def _answer(self, request: Any) -> Any:

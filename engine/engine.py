@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import queue
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from engine.errors import Cancelled, InvalidInput, Overloaded
 from engine.request import GenerationRequest
 
 from audiocraft.models import AudioGen, MusicGen  # isort: skip
+
+# Said once by the switch that `_decode` uses, of a GPU that is not there.
+warnings.filterwarnings("ignore", message="TF32 acceleration on top of oneDNN")
 
 Codes = NDArray[np.int32]
 DiffusionDecoder = Callable[[Codes, int], Waveform]
@@ -236,10 +240,17 @@ class Engine:
             assert self._diffusion_decoder is not None  # checked at submission
             waveform = self._diffusion_decoder(codes, generation.seed)
         else:
-            waveform = self._model.generate_audio(tokens)[0].float().cpu().numpy()
+            waveform = self._decode(tokens)
         for start, stop in _chunk_bounds(waveform.shape[-1], round(request.chunk_seconds * self.sample_rate)):
             last = stop == waveform.shape[-1]
             generation.emit(Chunk(waveform[:, start:stop], codes if last else None))
+
+    def _decode(self, tokens: torch.Tensor) -> Waveform:
+        """[1, codebooks, frames] -> [channels, samples]."""
+        # On CPU, oneDNN prepares its transposed convolutions for every new length anew: a minute for 300 seconds.
+        with torch.backends.mkldnn.flags(enabled=False):
+            waveform: Waveform = self._model.generate_audio(tokens)[0].float().cpu().numpy()
+        return waveform
 
     def _generate_tokens(self, generation: Generation) -> torch.Tensor:
         """Returns int64 [1, codebooks, frames]."""

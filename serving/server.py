@@ -168,6 +168,9 @@ class EmbeddedServer:
             f"--model-repository={options.repository}",
             f"--backend-directory={self._backends}",
             f"--backend-config=python,shm-region-prefix-name={self._shared_memory_prefix}",
+            # How many requests of one model may wait for another model's answer; 32 by default, fewer than the
+            # generation models admit.
+            "--backend-config=python,thread-pool-size=160",
             "--model-control-mode=none",
             "--disable-auto-complete-config",
             "--exit-on-error=true",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from audiocraft_client import Client, ServerBusy
 from triton_calls import infer
 from tritonclient.utils import InferenceServerException
 
@@ -127,3 +129,21 @@ def test_the_server_goes_on_after_all_that(server: EmbeddedServer, cd_file: Path
     result = infer(server, "grpc", "encode", audio_file=("BYTES", [cd_file.read_bytes()]))
     assert result.as_numpy("codes").shape == (1, 4, 185)
     assert server.pid == pid
+
+
+def test_callers_beyond_what_is_admitted_are_told_to_come_back(server: EmbeddedServer) -> None:
+    def ask(seed: int) -> str:
+        with Client(server.grpc_url) as client:
+            try:
+                client.sound("x", duration=0.4, seed=seed)
+            except ServerBusy as error:
+                return str(error)
+            return "served"
+
+    with ThreadPoolExecutor(140) as threads:
+        answers = list(threads.map(ask, range(140)))
+    refused = [answer for answer in answers if answer != "served"]
+    assert refused  # 64 may wait
+    assert all("try again later" in answer for answer in refused)
+    assert answers.count("served") >= 65
+    assert ask(0) == "served"

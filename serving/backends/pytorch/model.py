@@ -33,6 +33,8 @@ class TritonPythonModel:
         self._device = torch.device(f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu")
         if _parameter(config, "ENABLE_TENSOR_FUSER") == "false":
             torch._C._jit_set_texpr_fuser_enabled(False)
+        if _parameter(config, "DISABLE_ONEDNN") == "true":
+            torch.backends.mkldnn.set_flags(False)  # type: ignore[no-untyped-call]
         self._module = torch.jit.load(str(path), map_location=self._device).eval()  # type: ignore[no-untyped-call]
         self._inputs = [row["name"] for row in config["input"]]
         self._outputs = [row["name"] for row in config["output"]]
@@ -78,6 +80,6 @@ class TritonPythonModel:
 
 
 def _parameter(config: dict[str, Any], key: str) -> str | None:
-    """A parameter of the native backend, where the config sets it."""
+    """A parameter, where the config sets it. DISABLE_ONEDNN is ours, the native backend ignores it."""
     value = config.get("parameters", {}).get(key)
     return None if value is None else str(value["string_value"])
