@@ -13,8 +13,8 @@ from engine.errors import Cancelled, InvalidInput, Overloaded
 
 # By name: the stub fills pb_utils with its classes only after this module is imported.
 _STATUS = {InvalidInput: "INVALID_ARG", Overloaded: "UNAVAILABLE", Cancelled: "CANCELLED"}
-# Up to 24.10 and beyond, an error loses its status on the way from one model to another: between our models it
-# travels in the message, where the asking one sets this request parameter.
+# In 24.10 an error loses its status on the way from one model to another: between our models it travels in the
+# message, where the asking one sets this request parameter.
 _STATUS_IN_MESSAGE = "status_in_message"
 _NUMPY_TYPES = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}
 
@@ -108,8 +108,9 @@ class CalledModelError(RuntimeError):
     def __init__(self, error: Any) -> None:
         said = str(error.message())
         status, bar, message = said.partition("|")
-        self.status: str = status if bar else "INTERNAL"
-        self.message: str = message if bar else said
+        ours = bool(bar) and status in (*_STATUS.values(), "INTERNAL")
+        self.status: str = status if ours else "INTERNAL"
+        self.message: str = message if ours else said
         super().__init__(self.message)
 
 

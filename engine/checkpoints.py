@@ -157,6 +157,9 @@ def load_lm(checkpoint: Checkpoint, device: torch.device) -> LMModel:
     lm = builders.get_lm_model(config)
     _load_weights(lm, state["best_state"], checkpoint, LM_FILE)
     lm.cfg = config
+    if "self_wav" in lm.condition_provider.conditioners:  # melody: as upstream's MusicGen.get_pretrained sets it
+        lm.condition_provider.conditioners["self_wav"].match_len_on_eval = True
+        lm.condition_provider.conditioners["self_wav"]._use_masking = False
     return lm.eval()
 
 

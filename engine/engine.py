@@ -131,6 +131,7 @@ class Engine:
         self._model = family(source.name, load_codec(source, self.device), lm)
         self._diffusion_decoder = diffusion_decoder
         self._waiting: queue.Queue[Generation | None] = queue.Queue(max_waiting)
+        self._admission = threading.Lock()
         self._closed = False
         self._worker = threading.Thread(target=self._run, name="engine", daemon=True)
         self._worker.start()
@@ -179,19 +180,21 @@ class Engine:
             Overloaded: too many requests are waiting.
             RuntimeError: the engine was closed.
         """
-        if self._closed:
-            raise RuntimeError("the engine is closed")
         self._check(request)
         generation = Generation(request, self.sample_rate, cancelled, decode)
-        try:
-            self._waiting.put_nowait(generation)
-        except queue.Full:
-            raise Overloaded(f"{self._waiting.maxsize} requests are waiting already: try again later") from None
+        with self._admission:
+            if self._closed:
+                raise RuntimeError("the engine is closed")
+            try:
+                self._waiting.put_nowait(generation)
+            except queue.Full:
+                raise Overloaded(f"{self._waiting.maxsize} requests are waiting already: try again later") from None
         return generation
 
     def close(self) -> None:
         """Finishes what is waiting, then stops the worker."""
-        self._closed = True
+        with self._admission:
+            self._closed = True
         self._waiting.put(None)
         self._worker.join()
 

@@ -16,6 +16,7 @@ import torch
 
 from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
 from engine.checkpoints import CODEC_FILE, DIFFUSION_FILE, DISCRIMINATORS_FILE, LM_FILE, resolve
+from engine.errors import CheckpointError
 from export.discriminators import DiscriminatorSet
 
 from audiocraft.models import builders  # isort: skip
@@ -251,5 +252,5 @@ def demo_checkpoints_exist() -> bool:
     """Whether both demo checkpoints can be resolved and are complete."""
     try:
         return all(resolve(name).has(filename) for name in ("demo", "demo-sound") for filename in (LM_FILE, CODEC_FILE))
-    except Exception:
+    except CheckpointError:
         return False

@@ -81,6 +81,8 @@ class EmbeddedServer:
         self._options = options or Options()
         self._show = show
         _refuse_public_address(self._options)
+        if not self._options.repository.is_dir():
+            raise ServerFailed(f"the model repository {self._options.repository} is not a folder", bad_option=True)
         self.http_port, self.grpc_port, self.metrics_port = _choose_ports(self._options)
         self._process: subprocess.Popen[str] | None = None
         self._errors: deque[str] = deque(maxlen=20)

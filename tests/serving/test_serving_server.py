@@ -280,3 +280,9 @@ def test_a_server_outlives_the_thread_that_started_it(repository: Path) -> None:
         assert not wait_until(lambda: status(f"{server.http_url}/v2/health/ready") != 200, seconds=1)
     finally:
         server.stop()
+
+
+def test_a_repository_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ServerFailed, match="nowhere is not a folder") as caught:
+        EmbeddedServer(on_free_ports(tmp_path / "nowhere"))
+    assert caught.value.bad_option
