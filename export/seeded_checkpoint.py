@@ -15,8 +15,7 @@ from typing import Any
 import torch
 
 from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import CODEC_FILE, DIFFUSION_FILE, DISCRIMINATORS_FILE, LM_FILE, resolve
-from engine.errors import CheckpointError
+from engine.checkpoints import CODEC_FILE, DIFFUSION_FILE, DISCRIMINATORS_FILE, LM_FILE
 from export.discriminators import DiscriminatorSet
 
 from audiocraft.models import builders  # isort: skip
@@ -246,11 +245,3 @@ def _write_discriminators(path: Path, kind: Kind) -> None:
         }
     )  # fmt: skip
     _save(path, DiscriminatorSet.build(config).state_dict(), config)
-
-
-def demo_checkpoints_exist() -> bool:
-    """Whether both demo checkpoints can be resolved and are complete."""
-    try:
-        return all(resolve(name).has(filename) for name in ("demo", "demo-sound") for filename in (LM_FILE, CODEC_FILE))
-    except CheckpointError:
-        return False
