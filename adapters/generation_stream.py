@@ -61,7 +61,7 @@ class GenerationStreamModel:
             tensors.send_final(sender)
 
     def _read(self, request: Any) -> GenerationRequest:
-        tensors.required(request, "text")
+        tensors.required(request, "text")  # it may be empty, not left out
         values: dict[str, Any] = {"text": tensors.text(request, "text")}
         for name in ("duration", "temperature", "top_k", "top_p", "cfg_coef", "seed", "chunk_seconds"):
             values[name] = tensors.scalar(request, name, BY_NAME[name].default)

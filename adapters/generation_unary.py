@@ -6,7 +6,6 @@ stream model alone, and this one, which holds no weights, asks it. All unary and
 
 from __future__ import annotations
 
-import base64
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,10 +14,10 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 from adapters import tensors
+from adapters.audio_output import AudioOutput
 from adapters.settings import Settings
-from engine.audio_files import write_audio
 from engine.errors import Overloaded
-from engine.request import BY_NAME, PARAMETERS
+from engine.request import PARAMETERS
 
 _FORWARDED = [parameter.name for parameter in PARAMETERS if parameter.face == "both"]
 
@@ -57,7 +56,7 @@ class GenerationUnaryModel:
         tensors.send_final(sender, answer)
 
     def _answer(self, request: Any) -> Any:
-        format, as_base64 = self._file_choices(request)
+        chosen = AudioOutput.read(request)
         wanted = set(request.requested_output_names())
         collected = self._collect(request, wanted)
         waveform = np.concatenate(collected["waveform"], axis=1) if collected["waveform"] else None
@@ -68,16 +67,8 @@ class GenerationUnaryModel:
         if waveform is not None:
             outputs["waveform"] = tensors.tensor("waveform", waveform, "FP32")
             if "audio" in wanted:
-                file = write_audio(waveform, int(collected["sample_rate"][-1][0]), format)
-                outputs["audio"] = tensors.tensor("audio", [base64.b64encode(file) if as_base64 else file], "BYTES")
+                outputs["audio"] = chosen.tensor(waveform, int(collected["sample_rate"][-1][0]))
         return tensors.response(request, outputs)
-
-    def _file_choices(self, request: Any) -> tuple[str, bool]:
-        """Format and base64, checked before anything is generated."""
-        format = tensors.text(request, "format", BY_NAME["format"].default)
-        BY_NAME["format"].check(format)
-        assert format is not None  # it has a default
-        return format, bool(tensors.scalar(request, "base64", BY_NAME["base64"].default))
 
     def _collect(self, request: Any, wanted: set[str]) -> dict[str, list[Any]]:
         """Every chunk's arrays, by output name."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from adapters import tensors
+from adapters.audio_output import AudioOutput
 from adapters.each_request import EachRequestModel
 from adapters.settings import Settings
-from engine.audio_files import write_audio
 from engine.manifests import read_manifest
-from engine.request import BY_NAME
 
 
 class TritonPythonModel(EachRequestModel):
@@ -28,9 +26,5 @@ class TritonPythonModel(EachRequestModel):
             "sample_rate": tensors.tensor("sample_rate", [self._sample_rate], "INT32"),
         }
         if "audio" in request.requested_output_names():
-            format = tensors.text(request, "format", BY_NAME["format"].default)
-            assert format is not None  # it has a default
-            file = write_audio(waveform, self._sample_rate, format)
-            as_base64 = tensors.scalar(request, "base64", BY_NAME["base64"].default)
-            outputs["audio"] = tensors.tensor("audio", [base64.b64encode(file) if as_base64 else file], "BYTES")
+            outputs["audio"] = AudioOutput.read(request).tensor(waveform, self._sample_rate)
         return outputs
