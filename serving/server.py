@@ -53,6 +53,7 @@ class Options:
         ready_timeout: seconds until every model must be ready.
         unsafe_address: allow an address that others can reach.
         verbose: show the whole log.
+        environment: variables for the server, on top of this process's own.
     """
 
     repository: Path = MODEL_REPOSITORY

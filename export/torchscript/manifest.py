@@ -15,7 +15,7 @@ class TensorSpec:
     """An input or an output.
 
     Attributes:
-        name: as in config.pbtxt, there followed by `__` and its index if it is an output.
+        name: as in config.pbtxt.
         dtype: in Triton's words, `FP32` or `INT32`.
         shape: with the batch; -1 is any.
     """

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -116,7 +118,9 @@ def test_a_real_prometheus_scrapes_the_server(server: EmbeddedServer, tmp_path: 
         "global: {scrape_interval: 1s}\n"
         f"scrape_configs: [{{job_name: triton, static_configs: [{{targets: ['{target}']}}]}}]\n"
     )
-    port = 19_090
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}"]
     process = subprocess.Popen(
         [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -196,3 +200,12 @@ def test_export_refuses_an_unknown_checkpoint(demo_checkpoints: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 2
     assert "unknown checkpoint 'no such thing'" in " ".join(result.stderr.split())
+
+
+def test_the_metrics_that_the_readme_names_exist(server: EmbeddedServer) -> None:
+    with urllib.request.urlopen(server.metrics_url, timeout=10) as answer:
+        exported = answer.read().decode()
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    named = {name for name in re.findall(r"`(nv_\w+)`", readme) if not name.startswith("nv_gpu_")}
+    assert len(named) >= 8
+    assert {name for name in named if f"# TYPE {name} " not in exported} == set()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from audiocraft_client import AsyncClient, Audio, Client
+from audiocraft_client import AsyncClient, Audio, Client, DeadlineExceeded
 from triton_calls import infer
 
 from engine import Engine
@@ -162,3 +162,11 @@ def test_async_clients_share_the_server(server: EmbeddedServer, engines: dict[st
         for seed, clip in enumerate(asyncio.run(ask(url))):
             expected = engines["music"].generate("bells", duration=0.3, seed=seed).waveform
             np.testing.assert_array_equal(clip.waveform, expected)
+
+
+def test_a_caller_who_gives_up_frees_the_engine_for_the_next(server: EmbeddedServer) -> None:
+    with Client(server.grpc_url, timeout=2) as impatient, pytest.raises(DeadlineExceeded):
+        list(impatient.stream("calm piano", duration=300))
+    # Had it gone on, the abandoned clip would keep the engine busy far longer than this.
+    with Client(server.grpc_url, timeout=20) as client:
+        assert client.music("calm piano", duration=0.1).duration == pytest.approx(0.1)
