@@ -17,12 +17,14 @@ class Settings:
 
     Attributes:
         model: the model's name.
+        public_name: the same without `_stream`, as callers know it.
         repository: the model repository's folder.
         device: "cpu" or "cuda:<id>", as the instance was placed.
     """
 
     def __init__(self, args: Mapping[str, Any]) -> None:
         self.model: str = args["model_name"]
+        self.public_name = self.model.removesuffix("_stream")
         self.repository = Path(args["model_repository"]).parent
         on_gpu = args["model_instance_kind"] == "GPU"
         self.device = f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu"
@@ -30,6 +32,10 @@ class Settings:
 
     def get(self, key: str) -> str:
         """A parameter's value; the environment's, where it is set."""
-        public_name = self.model.removesuffix("_stream")
-        variable = f"AUDIOCRAFT_{public_name}_{key}".upper()
+        variable = f"AUDIOCRAFT_{self.public_name}_{key}".upper()
         return os.environ.get(variable) or str(self._parameters[key]["string_value"])
+
+    def chosen(self, key: str) -> str | None:
+        """A parameter's value; None where it is "auto", and the engine decides."""
+        value = self.get(key)
+        return None if value == "auto" else value

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from engine.errors import Cancelled, InvalidInput, Overloaded
+from engine.errors import Cancelled, DeadlineExceeded, InvalidInput, Overloaded
+from engine.request import MAX_TIMEOUT
 
 # By name: the stub fills pb_utils with its classes only after this module is imported.
-_STATUS = {InvalidInput: "INVALID_ARG", Overloaded: "UNAVAILABLE", Cancelled: "CANCELLED"}
+_STATUS = {
+    InvalidInput: "INVALID_ARG",
+    Overloaded: "UNAVAILABLE",
+    DeadlineExceeded: "UNAVAILABLE",  # what Triton itself says of a request whose time is over
+    Cancelled: "CANCELLED",
+}
 # In 24.10 an error loses its status on the way from one model to another: between our models it travels in the
 # message, where the asking one sets this request parameter.
 _STATUS_IN_MESSAGE = "status_in_message"
@@ -58,6 +64,24 @@ def required(request: Any, name: str) -> Any:
     return value
 
 
+def parameters(request: Any) -> dict[str, Any]:
+    """The request parameters that are not inputs."""
+    return dict(json.loads(request.parameters() or "{}"))
+
+
+def timeout(request: Any) -> int:
+    """Triton's request parameter `timeout`, microseconds; 0: none.
+
+    Raises:
+        InvalidInput: not a number, or out of bounds.
+    """
+    # /generate and /generate_stream don't know it from any other parameter, and leave it among those.
+    value = request.timeout() or parameters(request).get("timeout", 0)
+    if isinstance(value, str) or not 0 <= value <= MAX_TIMEOUT * 1e6:
+        raise InvalidInput("timeout", value, f"must be between 0 and {MAX_TIMEOUT * 10**6:,} microseconds")
+    return int(value)
+
+
 def array(request: Any, name: str) -> Any:
     """An input as a numpy array; None where it was not sent."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
@@ -84,14 +108,18 @@ def send_final(sender: Any, answer: Any | None = None) -> None:
         sender.send(answer, flags=final)
 
 
+def described(error: BaseException) -> tuple[str, str]:
+    """An error as the name of its status in pb_utils.TritonError and its message."""
+    if isinstance(error, CalledModelError):
+        return error.status, error.message
+    status = next((name for kind, name in _STATUS.items() if isinstance(error, kind)), "INTERNAL")
+    return status, str(error) if status != "INTERNAL" else f"{type(error).__name__}: {error}"
+
+
 def error_response(error: BaseException, request: Any) -> Any:
     """An InferenceResponse that carries an error, with the status its type stands for; others name their type."""
-    if isinstance(error, CalledModelError):
-        status, message = error.status, error.message
-    else:
-        status = next((name for kind, name in _STATUS.items() if isinstance(error, kind)), "INTERNAL")
-        message = str(error) if status != "INTERNAL" else f"{type(error).__name__}: {error}"
-    if json.loads(request.parameters() or "{}").get(_STATUS_IN_MESSAGE):
+    status, message = described(error)
+    if parameters(request).get(_STATUS_IN_MESSAGE):
         message = f"{status}|{message}"
     code = getattr(pb_utils.TritonError, status)
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
@@ -105,13 +133,18 @@ class CalledModelError(RuntimeError):
         message: what it said.
     """
 
-    def __init__(self, error: Any) -> None:
+    def __init__(self, status: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+    @classmethod
+    def from_triton(cls, error: Any) -> CalledModelError:
+        """From a pb_utils.TritonError, whose message may begin with the status."""
         said = str(error.message())
         status, bar, message = said.partition("|")
         ours = bool(bar) and status in (*_STATUS.values(), "INTERNAL")
-        self.status: str = status if ours else "INTERNAL"
-        self.message: str = message if ours else said
-        super().__init__(self.message)
+        return cls(status, message) if ours else cls("INTERNAL", said)
 
 
 def call(model: str, inputs: Iterable[Any], outputs: list[str]) -> list[Any]:
@@ -125,20 +158,8 @@ def call(model: str, inputs: Iterable[Any], outputs: list[str]) -> list[Any]:
     """
     answer = _inner_request(model, inputs, outputs).exec()
     if answer.has_error():
-        raise CalledModelError(answer.error())
+        raise CalledModelError.from_triton(answer.error())
     return [pb_utils.get_output_tensor_by_name(answer, name).as_numpy() for name in outputs]
-
-
-def call_stream(model: str, inputs: Iterable[Any], outputs: list[str]) -> Iterator[Any]:
-    """Asks a decoupled model of this server; yields its responses as they come.
-
-    Raises:
-        CalledModelError: it answered with an error.
-    """
-    for answer in _inner_request(model, inputs, outputs).exec(decoupled=True):
-        if answer.has_error():
-            raise CalledModelError(answer.error())
-        yield answer
 
 
 def _inner_request(model: str, inputs: Iterable[Any], outputs: list[str]) -> Any:

@@ -10,23 +10,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.engine import Chunk, Engine, Generation
-    from engine.errors import CheckpointError, InvalidInput, Overloaded
+    from engine.engine import Engine
+    from engine.errors import Cancelled, CheckpointError, DeadlineExceeded, InvalidInput, Overloaded
+    from engine.generation import Audio, Chunk, Generation
     from engine.request import GenerationRequest
 
 _HOME = {
+    "Audio": "engine.generation",
+    "Cancelled": "engine.errors",
     "CheckpointError": "engine.errors",
-    "Chunk": "engine.engine",
+    "Chunk": "engine.generation",
+    "DeadlineExceeded": "engine.errors",
     "Engine": "engine.engine",
-    "Generation": "engine.engine",
+    "Generation": "engine.generation",
     "GenerationRequest": "engine.request",
     "InvalidInput": "engine.errors",
     "Overloaded": "engine.errors",
 }
 
 __all__ = [
+    "Audio",
+    "Cancelled",
     "CheckpointError",
     "Chunk",
+    "DeadlineExceeded",
     "Engine",
     "Generation",
     "GenerationRequest",

@@ -28,5 +28,9 @@ class Cancelled(RuntimeError):
     """The caller gave up before the result was complete."""
 
 
+class DeadlineExceeded(RuntimeError):
+    """The request's own timeout passed before its result was complete."""
+
+
 class CheckpointError(RuntimeError):
     """A checkpoint is missing, unsafe or of a kind this project can't run; the message says what to do."""

@@ -20,6 +20,7 @@ from engine.audio_files import FORMATS
 from engine.errors import InvalidInput
 
 MAX_SEED = 2**63 - 1
+MAX_TIMEOUT = 86_400
 DECODERS = ("encodec", "multiband_diffusion")
 
 
@@ -80,6 +81,8 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("base64", "BOOL", False, face="unary"),
     Parameter("chunk_seconds", "FP32", 0.5, 0.1, 10, unit="seconds", face="stream"),
 )
+WHOLE_CLIP = 10.0
+"""chunk_seconds of a caller who wants the clip, not a stream: as long as a chunk may be."""
 BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in PARAMETERS}
 
 
@@ -103,6 +106,8 @@ class GenerationRequest:
         melody: float32 [channels, samples] at the model's rate.
         decoder: what turns tokens into sound, "encodec" or "multiband_diffusion".
         chunk_seconds: length of a streamed chunk.
+        timeout: seconds from submission after which the request is given up; None: never. Triton's own request
+            parameter `timeout`, so none of the inputs above.
 
     Raises:
         InvalidInput: names the field, its value and its bound.
@@ -119,10 +124,13 @@ class GenerationRequest:
     melody: NDArray[np.float32] | None = None
     decoder: str = field(default=_default("decoder"))
     chunk_seconds: float = field(default=_default("chunk_seconds"))
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if self.seed is None:
             object.__setattr__(self, "seed", secrets.randbelow(MAX_SEED + 1))
         for item in fields(self):
-            if item.name not in ("continuation", "melody"):
+            if item.name in BY_NAME and item.name not in ("continuation", "melody"):
                 BY_NAME[item.name].check(getattr(self, item.name))
+        if self.timeout is not None and not 0 < self.timeout <= MAX_TIMEOUT:
+            raise InvalidInput("timeout", self.timeout, f"must be above 0 and at most {MAX_TIMEOUT:,} seconds")

@@ -66,6 +66,9 @@ _CONNECTION_WORDS = (
 # Triton says UNAVAILABLE of a model it doesn't have loaded, too; waiting for a slot won't help there.
 _NO_SUCH_MODEL = "unknown model"
 
+# And of a request that took longer than it allowed itself, which no second try makes shorter.
+_TIMED_OUT = "within its timeout"
+
 
 def from_status(status: str, message: str) -> AudioCraftError:
     """Makes the error for a failed call.
@@ -78,6 +81,8 @@ def from_status(status: str, message: str) -> AudioCraftError:
     if _NO_SUCH_MODEL in words:
         return ServerFailure(message)
     kind = _BY_STATUS.get(status, ServerFailure)
+    if kind is ServerBusy and _TIMED_OUT in words:
+        kind = DeadlineExceeded
     if status == "UNAVAILABLE" and any(word in words for word in _CONNECTION_WORDS):
         kind = ServerUnreachable
     return kind(message)

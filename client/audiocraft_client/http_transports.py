@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ from tritonclient.utils import InferenceServerException
 from audiocraft_client.calls import HEALTH_SECONDS, Arrays, Tensors
 from audiocraft_client.errors import DeadlineExceeded, ServerUnreachable, from_status
 from audiocraft_client.results import Health
+
+_LONGEST_TIMEOUT = 86_400.0  # seconds; the server's generation models take none above
 
 
 class HttpTransport:
@@ -48,7 +51,7 @@ class HttpTransport:
 
     def infer(self, model: str, tensors: Tensors, outputs: Sequence[str]) -> Arrays:
         with _errors(self._address, self._timeout):
-            return _arrays(self._client.infer(model, **_request(tensors, outputs)))
+            return _arrays(self._client.infer(model, **_request(tensors, outputs, self._timeout)))
 
     def health(self) -> Health:
         seconds = min(self._timeout, HEALTH_SECONDS)
@@ -85,7 +88,7 @@ class AsyncHttpTransport:
 
     async def infer(self, model: str, tensors: Tensors, outputs: Sequence[str]) -> Arrays:
         with _errors(self._address, self._timeout):
-            return _arrays(await self._client.infer(model, **_request(tensors, outputs)))
+            return _arrays(await self._client.infer(model, **_request(tensors, outputs, self._timeout)))
 
     async def health(self) -> Health:
         seconds = min(self._timeout, HEALTH_SECONDS)
@@ -101,12 +104,17 @@ class AsyncHttpTransport:
             await self._opened.close()
 
 
-def _request(tensors: Tensors, outputs: Sequence[str]) -> dict[str, Any]:
+def _request(tensors: Tensors, outputs: Sequence[str], seconds: float) -> dict[str, Any]:
     inputs = []
     for tensor in tensors:
         inputs.append(triton_http.InferInput(tensor.name, list(tensor.data.shape), tensor.datatype))
         inputs[-1].set_data_from_numpy(tensor.data)
-    return {"inputs": inputs, "outputs": [triton_http.InferRequestedOutput(name) for name in outputs]}
+    return {
+        "inputs": inputs,
+        "outputs": [triton_http.InferRequestedOutput(name) for name in outputs],
+        # Triton does not see an HTTP caller hang up before it has an answer: only this ends work nobody waits for.
+        "timeout": math.ceil(min(seconds, _LONGEST_TIMEOUT) * 1e6),
+    }
 
 
 def _arrays(result: Any) -> Arrays:

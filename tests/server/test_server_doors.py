@@ -7,18 +7,15 @@ import io
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from audiocraft_client import Client
+from scraping import exported, prometheus
 
 from serving.server import EmbeddedServer
 
@@ -112,40 +109,8 @@ def test_health_names_every_model_and_the_discriminators(client: Client) -> None
 def test_a_real_prometheus_scrapes_the_server(server: EmbeddedServer, tmp_path: Path) -> None:
     with Client(server.grpc_url) as client:
         client.music("x", duration=0.2)
-    target = server.metrics_url.removeprefix("http://").removesuffix("/metrics")
-    config = tmp_path / "prometheus.yml"
-    config.write_text(
-        "global: {scrape_interval: 1s}\n"
-        f"scrape_configs: [{{job_name: triton, static_configs: [{{targets: ['{target}']}}]}}]\n"
-    )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'data'}"]
-    process = subprocess.Popen(
-        [*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        query = urllib.parse.quote('nv_inference_request_success{model="musicgen"}')
-        value = _first_value(f"http://127.0.0.1:{port}/api/v1/query?query={query}", seconds=30)
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-    assert value >= 1
-
-
-def _first_value(url: str, seconds: float) -> float:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                result = json.load(answer)["data"]["result"]
-            if result:
-                return float(result[0]["value"][1])
-        except OSError:
-            pass  # not listening yet
-        time.sleep(0.2)
-    pytest.fail(f"no value within {seconds} seconds from {url}")
+    with prometheus(server, tmp_path) as scraper:
+        assert scraper.first_value('nv_inference_request_success{model="musicgen"}') >= 1
 
 
 def test_demo_ends_with_a_table_and_the_files(demo_checkpoints: Path, tmp_path: Path) -> None:
@@ -203,9 +168,8 @@ def test_export_refuses_an_unknown_checkpoint(demo_checkpoints: Path) -> None:
 
 
 def test_the_metrics_that_the_readme_names_exist(server: EmbeddedServer) -> None:
-    with urllib.request.urlopen(server.metrics_url, timeout=10) as answer:
-        exported = answer.read().decode()
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    named = {name for name in re.findall(r"`(nv_\w+)`", readme) if not name.startswith("nv_gpu_")}
+    table = readme.split("| metric | tells |")[1].split("\n\n")[0]
+    named = {name for name in re.findall(r"`(\w+)", table) if not name.startswith("nv_gpu_")}
     assert len(named) >= 8
-    assert {name for name in named if f"# TYPE {name} " not in exported} == set()
+    assert {name for name in named if f"# TYPE {name} " not in exported(server)} == set()

@@ -61,7 +61,8 @@ def test_a_seed_gives_one_clip_through_every_door(
     for clip in clips:
         assert clip.codes is not None
         np.testing.assert_array_equal(clip.codes, plain.codes)
-        np.testing.assert_array_equal(clip.waveform, plain.waveform)
+        # The same codes; decoded in pieces of another length, sums may round otherwise.
+        np.testing.assert_allclose(clip.waveform, plain.waveform, atol=1e-6)
         assert clip.seed == 11
 
 
@@ -107,7 +108,7 @@ def test_a_stream_comes_in_chunks_of_the_length_asked_for(server: EmbeddedServer
         chunks = list(client.stream("calm piano", duration=1.1, chunk_seconds=0.25, seed=3))
         whole = client.music("calm piano", duration=1.1, seed=3)
     assert [chunk.waveform.shape[1] for chunk in chunks] == [8000, 8000, 8000, 8000, 3200]
-    np.testing.assert_array_equal(Audio.from_chunks(chunks).waveform, whole.waveform)
+    np.testing.assert_allclose(Audio.from_chunks(chunks).waveform, whole.waveform, atol=1e-6)
 
 
 def test_a_continuation_begins_with_what_it_continues(client: Client, engines: dict[str, Engine]) -> None:

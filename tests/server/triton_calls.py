@@ -15,16 +15,37 @@ PROTOCOLS: dict[str, ModuleType] = {"grpc": tritonclient.grpc, "http": tritoncli
 _TYPES = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}
 
 
-def infer(server: EmbeddedServer, protocol: str, model: str, outputs: list[str] | None = None, **inputs: Any) -> Any:
-    """`infer` with inputs given as name=(datatype, values); the library's own result object."""
-    library = PROTOCOLS[protocol]
-    tensors = []
+def tensors(protocol: str, **inputs: Any) -> list[Any]:
+    """The library's input objects, given as name=(datatype, values)."""
+    made = []
     for name, (datatype, values) in inputs.items():
         array = np.array(values, dtype=_TYPES[datatype])
-        tensor = library.InferInput(name, array.shape, datatype)
+        tensor = PROTOCOLS[protocol].InferInput(name, array.shape, datatype)
         tensor.set_data_from_numpy(array)
-        tensors.append(tensor)
+        made.append(tensor)
+    return made
+
+
+def infer(
+    server: EmbeddedServer,
+    protocol: str,
+    model: str,
+    outputs: list[str] | None = None,
+    timeout: int | None = None,
+    **inputs: Any,
+) -> Any:
+    """`infer` with inputs given as name=(datatype, values); the library's own result object.
+
+    Args:
+        server: the run's.
+        protocol: "grpc" or "http".
+        model: its name.
+        outputs: what to ask for; None: everything.
+        timeout: Triton's request parameter, microseconds.
+        inputs: name=(datatype, values).
+    """
+    library = PROTOCOLS[protocol]
     wanted = None if outputs is None else [library.InferRequestedOutput(name) for name in outputs]
     url = server.grpc_url if protocol == "grpc" else server.http_url.removeprefix("http://")
     with library.InferenceServerClient(url) as client:
-        return client.infer(model, tensors, outputs=wanted)
+        return client.infer(model, tensors(protocol, **inputs), outputs=wanted, timeout=timeout)

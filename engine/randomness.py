@@ -1,0 +1,47 @@
+"""Random numbers that belong to a request: addressed by (seed, frame, codebook, candidate), whoever runs beside it.
+
+Philox (numpy's, whose raw stream is stable by contract) turns (seed, frame, codebook) into a 64-bit key; a 32-bit
+integer mix turns a key and a candidate token into that candidate's draw. Both are integer arithmetic, so CPU and GPU
+get the same bits, and a step costs a few elementwise operations on the device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+_MASK = 0xFFFFFFFF
+
+
+def draw_keys(seed: int, frames: int, codebooks: int) -> torch.Tensor:
+    """The keys of a clip: int64 [frames, codebooks], a function of (seed, frame, codebook) alone."""
+    raw = np.random.Philox(key=seed).random_raw(frames * codebooks)
+    return torch.from_numpy(raw.view(np.int64).reshape(frames, codebooks))
+
+
+def exponential_draws(keys: torch.Tensor, card: int) -> torch.Tensor:
+    """One draw from Exp(1) per candidate token.
+
+    The candidate with the largest probability / draw is a sample of the distribution (the exponential race), so that
+    sampling needs no sum over candidates and no synchronization.
+
+    Args:
+        keys: int64 [...].
+        card: number of candidates.
+
+    Returns:
+        float32 [..., card], between 3e-8 and 17.4.
+    """
+    candidates = torch.arange(card, device=keys.device) * 0x9E3779B1  # Knuth's multiplicative hash
+    bits = _mix((candidates + (keys & _MASK).unsqueeze(-1)).bitwise_and_(_MASK))
+    bits = _mix(bits.bitwise_xor_(((keys >> 32) & _MASK).unsqueeze(-1)))
+    # 24 bits and a half: a float32 strictly between 0 and 1.
+    uniform = (bits >> 8).to(torch.float32).add_(0.5).mul_(2.0**-24)
+    return uniform.log_().neg_()
+
+
+def _mix(bits: torch.Tensor) -> torch.Tensor:
+    """MurmurHash3's 32-bit finalizer, in place on int64 that hold 32 bits."""
+    bits.bitwise_xor_(bits >> 16).mul_(0x85EBCA6B).bitwise_and_(_MASK)
+    bits.bitwise_xor_(bits >> 13).mul_(0xC2B2AE35).bitwise_and_(_MASK)
+    return bits.bitwise_xor_(bits >> 16)

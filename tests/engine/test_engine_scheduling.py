@@ -1,0 +1,246 @@
+"""Continuous batching: requests come and go at any step, and none can tell from its clip who else was there."""
+
+from __future__ import annotations
+
+import gc
+import random
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engine.engine import Engine
+from engine.errors import Cancelled, DeadlineExceeded, InvalidInput
+from engine.generation import Generation
+from engine.request import GenerationRequest
+
+FAILING = 9.875
+PATIENCE = 60  # seconds; reached only where something hangs
+
+
+@pytest.fixture
+def engine(demo_checkpoints: Any) -> Iterator[Engine]:
+    """An engine of one's own with 8 slots."""
+    assert demo_checkpoints.is_dir()
+    engine = Engine("demo", device="cpu", slots=8, max_waiting=1000)
+    yield engine
+    engine.close()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Waits for what another thread does."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.001)
+
+
+def mixed_request(seed: int, duration: float) -> GenerationRequest:
+    """Requests that differ in everything."""
+    chance = random.Random(seed)
+    return GenerationRequest(
+        text=chance.choice(["", "calm piano", "fast rock with drums and distorted electric guitar", "jazz"]),
+        duration=duration,
+        temperature=chance.choice([0.0, 0.7, 1.0, 1.5]),
+        top_k=chance.choice([0, 1, 50, 250, 512]),
+        top_p=chance.choice([0.0, 0.0, 0.5, 0.95]),
+        cfg_coef=chance.choice([1.0, 1.0, 3.0, 7.5]),
+        seed=seed,
+        chunk_seconds=chance.choice([0.1, 0.5, 10.0]),
+    )
+
+
+def test_a_request_alone_equals_itself_among_seven_that_come_and_go(engine: Engine) -> None:
+    watched = [mixed_request(seed, 1.5) for seed in (3, 7, 12, 40)]
+    alone = [engine.submit(request).result() for request in watched]
+    chance = random.Random(5)
+    stop = threading.Event()
+
+    def neighbour() -> None:
+        while not stop.is_set():
+            generation = engine.submit(mixed_request(chance.randrange(10**6), chance.uniform(0.1, 1.0)))
+            if chance.random() < 0.3:
+                time.sleep(chance.uniform(0, 0.02))
+                generation.cancel()
+            for _ in _chunks(generation):
+                pass
+
+    with ThreadPoolExecutor(7) as threads:
+        neighbours = [threads.submit(neighbour) for _ in range(7)]
+        try:
+            for request, expected in zip(watched, alone, strict=True):
+                clip = engine.submit(request).result()
+                np.testing.assert_array_equal(clip.codes, expected.codes)
+                np.testing.assert_allclose(clip.waveform, expected.waveform, atol=1e-5)
+        finally:
+            stop.set()
+        for done in neighbours:
+            done.result(PATIENCE)
+
+
+def _chunks(generation: Generation) -> Iterator[Any]:
+    with suppress(Cancelled):
+        yield from generation
+
+
+def test_the_slot_a_request_has_does_not_matter(engine: Engine) -> None:
+    request = mixed_request(9, 0.6)
+    expected = engine.submit(request).result().codes
+    others = [engine.submit(GenerationRequest(duration=100.0)) for _ in range(5)]
+    for other in others:
+        next(iter(other))
+    np.testing.assert_array_equal(engine.submit(request).result().codes, expected)
+    others[1].cancel()
+    until(lambda: others[1].ended)
+    np.testing.assert_array_equal(engine.submit(request).result().codes, expected)
+    for other in others:
+        other.cancel()
+
+
+def test_a_cancelled_request_leaves_within_three_steps(engine: Engine) -> None:
+    generation = engine.submit(GenerationRequest(duration=300.0))
+    next(iter(generation))
+    generation.cancel()
+    before = engine.metrics.snapshot().frames
+    with pytest.raises(Cancelled):
+        generation.result()
+    until(lambda: engine.metrics.snapshot().active == 0)
+    after = engine.metrics.snapshot()
+    assert after.frames - before <= 3
+    assert after.cancelled == 1
+
+
+def test_who_gives_up_while_waiting_never_gets_a_slot(engine: Engine) -> None:
+    running = [engine.submit(GenerationRequest(duration=300.0)) for _ in range(8)]
+    for generation in running:
+        next(iter(generation))
+    waiting = engine.submit(GenerationRequest(duration=300.0))
+    assert not waiting.ended
+    waiting.cancel()
+    with pytest.raises(Cancelled):
+        waiting.result()
+    assert not any(generation.ended for generation in running)
+    for generation in running:
+        generation.cancel()
+    until(lambda: engine.metrics.snapshot().active == 0)
+    assert engine.metrics.snapshot().cancelled == 9
+
+
+def test_a_request_beyond_its_timeout_frees_its_slot(engine: Engine) -> None:
+    neighbour = mixed_request(2, 1.0)
+    expected = engine.submit(neighbour).result().codes
+    late = engine.submit(GenerationRequest(duration=300.0, timeout=0.2))
+    beside = engine.submit(neighbour)
+    with pytest.raises(DeadlineExceeded, match=r"not complete within its timeout of 0\.2 seconds"):
+        late.result()
+    np.testing.assert_array_equal(beside.result().codes, expected)
+    until(lambda: engine.metrics.snapshot().active == 0)
+    assert engine.metrics.snapshot().expired == 1
+
+
+def test_requests_enter_in_the_order_of_their_arrival(demo_checkpoints: Any) -> None:
+    assert demo_checkpoints.is_dir()
+    engine = Engine("demo", device="cpu", slots=1)
+    order: list[int] = []
+    requests = [engine.submit(GenerationRequest(duration=0.2, seed=seed), decode=False) for seed in range(6)]
+
+    def watch(number: int) -> None:
+        requests[number].result()
+        order.append(number)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(watch, range(6)))
+    engine.close()
+    assert order == sorted(order)
+
+
+def test_a_text_of_too_many_tokens_is_refused_and_costs_nobody_else_anything(engine: Engine) -> None:
+    neighbour = mixed_request(4, 0.5)
+    expected = engine.submit(neighbour).result().codes
+    beside = engine.submit(neighbour)
+    with pytest.raises(InvalidInput, match=r"has 601 tokens, at most 512 are allowed"):
+        engine.generate("a " * 600, duration=1.0)
+    np.testing.assert_array_equal(beside.result().codes, expected)
+    assert engine.generate("a " * 511, duration=0.1).codes.shape == (4, 5)
+
+
+def test_a_failing_step_fails_those_in_it_and_not_the_next(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = engine.generate("folk", seed=1, duration=0.3).codes
+    step = engine._scheduler._slots.step
+    calls = 0
+
+    def failing(*arguments: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 10:
+            raise RuntimeError("the device failed")
+        step(*arguments, **options)
+
+    monkeypatch.setattr(engine._scheduler._slots, "step", failing)
+    with pytest.raises(RuntimeError, match="the device failed"):
+        engine.generate("folk", seed=1, duration=0.3)
+    np.testing.assert_array_equal(engine.generate("folk", seed=1, duration=0.3).codes, expected)
+    snapshot = engine.metrics.snapshot()
+    assert (snapshot.completed, snapshot.failed) == (2, 1)
+
+
+def test_five_hundred_random_requests_leave_all_slots_free_and_no_memory_behind(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(11)
+    occupy = engine._scheduler._slots.occupy
+
+    def sometimes_failing(slot: int, sampling: Any, conditions: Any) -> None:
+        if sampling.temperature == FAILING:
+            raise RuntimeError("there was no memory left")
+        occupy(slot, sampling, conditions)
+
+    monkeypatch.setattr(engine._scheduler._slots, "occupy", sometimes_failing)
+
+    def one(number: int) -> str:
+        kind = chance.choice(["complete", "complete", "cancel", "expire", "fail", "abandon"])
+        request = mixed_request(number, chance.uniform(0.1, 0.6))
+        timeout = 0.01 if kind == "expire" else None
+        request = replace(request, timeout=timeout, temperature=FAILING if kind == "fail" else 1.0)
+        generation = engine.submit(request)
+        if kind == "cancel":
+            time.sleep(chance.uniform(0, 0.05))
+            generation.cancel()
+        if kind == "abandon":  # its caller never looks; it ends all the same
+            return kind
+        with suppress(Cancelled, DeadlineExceeded, RuntimeError):
+            generation.result()
+        return kind
+
+    def ended() -> list[int]:
+        now = engine.metrics.snapshot()
+        return [now.completed, now.cancelled, now.expired, now.failed]
+
+    def round_of(numbers: range) -> tuple[int, int]:
+        """Bytes that Python holds and tensors that live, once all is over and one same clip was made last."""
+        with ThreadPoolExecutor(12) as threads:
+            assert len(set(threads.map(one, numbers))) == 5
+        until(lambda: sum(ended()) == numbers.stop)
+        engine.generate(duration=0.3, seed=1)
+        until(lambda: engine.metrics.snapshot().active == 0)
+        gc.collect()
+        tensors = sum(isinstance(thing, torch.Tensor) for thing in gc.get_objects())
+        return tracemalloc.get_traced_memory()[0], tensors
+
+    tracemalloc.start()
+    bytes_before, tensors_before = round_of(range(100))  # caches fill
+    bytes_after, tensors_after = round_of(range(101, 601))
+    tracemalloc.stop()
+    assert min(ended()) > 10
+    assert bytes_after - bytes_before < 2_000_000
+    assert tensors_after <= tensors_before + 10
+    assert engine._scheduler._free == set(range(8))
+    assert not engine._scheduler._running
