@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SYSTEM_PACKAGES := prometheus chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export test lint format system-packages clean
+.PHONY: help setup demo serve export test bench lint format system-packages clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ export: setup ## the demo's models into model_repository, if they are not up to 
 
 test: setup ## every test
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+
+bench: setup ## every speed figure: a table, and files in out/benchmarks (some minutes on a CPU)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

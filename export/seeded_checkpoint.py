@@ -2,7 +2,7 @@
 
 They stand in as `demo` and let every test run the code path that `facebook/musicgen-small` takes: delay pattern,
 4 codebooks, cross-attention on a T5, SEANet with LSTM and residual quantizer, 2 diffusion bands. What they generate
-is noise with a rhythm, not music. Only sizes differ from upstream's configs.
+is noise with a rhythm, not music. Only sizes differ from upstream's configs; a `Shape` holds them.
 """
 
 from __future__ import annotations
@@ -24,10 +24,8 @@ from omegaconf import DictConfig, OmegaConf
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 CODEBOOKS = 4
-CARD = 512
 FRAME_RATE = 50
-LATENT = 32
-TEXT_WIDTH = 32
+TEXT_ENCODER_FOLDER = "t5"
 
 _VOCABULARY = """
 a an the of and with in on at for to slow fast calm energetic happy sad dark bright soft loud deep warm
@@ -49,6 +47,35 @@ class Kind:
     seed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a checkpoint.
+
+    Attributes:
+        dim, layers, heads: of the language model.
+        card: size of each codebook.
+        codec_filters: channels of EnCodec's outermost layer.
+        latent: width of what EnCodec quantizes.
+        text_width, text_layers, text_heads, text_head_width, text_feed_forward: of the T5.
+    """
+
+    dim: int
+    layers: int
+    heads: int
+    card: int
+    codec_filters: int
+    latent: int
+    text_width: int
+    text_layers: int
+    text_heads: int
+    text_head_width: int
+    text_feed_forward: int
+
+
+DEMO = Shape(
+    dim=64, layers=2, heads=4, card=512, codec_filters=4, latent=32,
+    text_width=32, text_layers=2, text_heads=2, text_head_width=16, text_feed_forward=64,
+)  # fmt: skip
 MUSIC = Kind("music", 32_000, (8, 5, 4, 4), 30.0, seed=2306)
 SOUND = Kind("sound", 16_000, (8, 5, 4, 2), 10.0, seed=2209)
 
@@ -60,9 +87,9 @@ def make_seeded_checkpoints(directory: Path, report: Callable[[str], None] = pri
         folder.mkdir(parents=True, exist_ok=True)
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(kind.seed)
-            _write_text_encoder(folder / "t5")
-            codec, codec_config = _make_codec(kind)
-            _save(folder / CODEC_FILE, codec.state_dict(), codec_config)
+            write_text_encoder(folder / TEXT_ENCODER_FOLDER, DEMO)
+            codec, config = _make_codec(kind)
+            save(folder / CODEC_FILE, codec.state_dict(), config)
             _write_lm(folder, kind)
             if kind is MUSIC:
                 _write_diffusion(folder / DIFFUSION_FILE, kind)
@@ -70,25 +97,29 @@ def make_seeded_checkpoints(directory: Path, report: Callable[[str], None] = pri
         report(f"{kind.folder} checkpoint written to {folder}")
 
 
-def _save(path: Path, state: dict[str, Any], config: DictConfig) -> None:
+def save(path: Path, state: dict[str, Any], config: DictConfig) -> None:
+    """Writes weights and config as audiocraft's exporter does."""
     torch.save({"best_state": state, "xp.cfg": OmegaConf.to_yaml(config)}, path)
 
 
-def _write_text_encoder(folder: Path) -> None:
+def write_text_encoder(folder: Path, shape: Shape) -> None:
+    """Writes an untrained T5 encoder, and a tokenizer that knows the words of music and sound."""
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
     words = [(f"▁{word}", -5.0) for word in dict.fromkeys(_VOCABULARY)]
     characters = [(chr(code), -10.0) for code in range(33, 127)]
     pieces = specials + words + [piece for piece in characters if piece not in words]
     T5Tokenizer(vocab=pieces, extra_ids=0).save_pretrained(folder)
     config = T5Config(
-        vocab_size=len(pieces), d_model=TEXT_WIDTH, d_kv=16, d_ff=64, num_layers=2, num_heads=2,
+        vocab_size=len(pieces), d_model=shape.text_width, d_kv=shape.text_head_width, d_ff=shape.text_feed_forward,
+        num_layers=shape.text_layers, num_heads=shape.text_heads,
         dropout_rate=0.0, is_encoder_decoder=False, use_cache=False,
     )  # fmt: skip
     T5EncoderModel(config).save_pretrained(folder)
 
 
-def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
-    config = OmegaConf.create(
+def codec_config(kind: Kind, shape: Shape) -> DictConfig:
+    """The config in compression_state_dict.bin."""
+    return OmegaConf.create(
         {
             "compression_model": "encodec",
             "device": "cpu",
@@ -99,8 +130,9 @@ def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
                 "causal": False, "renormalize": False,
             },
             "seanet": {
-                "dimension": LATENT, "channels": 1, "causal": False, "n_filters": 4, "n_residual_layers": 1,
-                "ratios": list(kind.ratios), "activation": "ELU", "activation_params": {"alpha": 1.0},
+                "dimension": shape.latent, "channels": 1, "causal": False, "n_filters": shape.codec_filters,
+                "n_residual_layers": 1, "ratios": list(kind.ratios),
+                "activation": "ELU", "activation_params": {"alpha": 1.0},
                 "norm": "weight_norm", "norm_params": {}, "kernel_size": 7, "residual_kernel_size": 3,
                 "last_kernel_size": 7, "dilation_base": 2, "pad_mode": "reflect", "true_skip": True, "compress": 2,
                 "lstm": 2, "disable_norm_outer_blocks": 0,
@@ -108,12 +140,16 @@ def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
                                            "final_activation_params": None},
             },
             "rvq": {
-                "n_q": CODEBOOKS, "q_dropout": False, "bins": CARD, "decay": 0.99, "kmeans_init": True,
+                "n_q": CODEBOOKS, "q_dropout": False, "bins": shape.card, "decay": 0.99, "kmeans_init": True,
                 "kmeans_iters": 5, "threshold_ema_dead_code": 2, "orthogonal_reg_weight": 0.0,
                 "orthogonal_reg_active_codes_only": False,
             },
         }
     )  # fmt: skip
+
+
+def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
+    config = codec_config(kind, DEMO)
     codec = builders.get_compression_model(config).eval()
     _make_responsive(codec)
     # k-means on residuals of real latents: random codebooks would give every clip the same few codes.
@@ -153,8 +189,9 @@ def _scale_last_layer(codec: EncodecModel, factor: float) -> None:
     convolution.bias.mul_(factor)
 
 
-def _write_lm(folder: Path, kind: Kind) -> None:
-    config = OmegaConf.create(
+def lm_config(kind: Kind, shape: Shape) -> DictConfig:
+    """The config in state_dict.bin."""
+    return OmegaConf.create(
         {
             "lm_model": "transformer_lm",
             "device": "cpu",
@@ -163,7 +200,8 @@ def _write_lm(folder: Path, kind: Kind) -> None:
             "channels": 1,
             "dataset": {"segment_duration": kind.max_duration},
             "transformer_lm": {
-                "n_q": CODEBOOKS, "card": CARD, "dim": 64, "num_heads": 4, "num_layers": 2, "hidden_scale": 4,
+                "n_q": CODEBOOKS, "card": shape.card, "dim": shape.dim, "num_heads": shape.heads,
+                "num_layers": shape.layers, "hidden_scale": 4,
                 "dropout": 0.0, "emb_lr": None, "activation": "gelu", "norm_first": True, "bias_ff": False,
                 "bias_attn": False, "bias_proj": False, "past_context": None, "causal": True, "custom": False,
                 "memory_efficient": True, "attention_as_float32": False, "layer_scale": None,
@@ -180,7 +218,8 @@ def _write_lm(folder: Path, kind: Kind) -> None:
                 "args": {"merge_text_conditions_p": 0.0, "drop_desc_p": 0.0},
                 "description": {
                     "model": "t5",
-                    "t5": {"name": "t5", "finetune": False, "word_dropout": 0.0, "normalize_text": False},
+                    "t5": {"name": TEXT_ENCODER_FOLDER, "finetune": False, "word_dropout": 0.0,
+                           "normalize_text": False},
                 },
             },
             "fuser": {
@@ -191,17 +230,27 @@ def _write_lm(folder: Path, kind: Kind) -> None:
             "classifier_free_guidance": {"training_dropout": 0.3, "inference_coef": 3.0},
         }
     )  # fmt: skip
-    building = config.copy()
-    building.conditioners = {}  # the text encoder is not part of state_dict.bin, but for its projection
-    lm = builders.get_lm_model(building)
-    projection = torch.nn.Linear(TEXT_WIDTH, 64)
-    state = lm.state_dict()
+
+
+def initial_lm_state(config: DictConfig, shape: Shape, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """The weights in state_dict.bin as upstream initializes them; on the device "meta", their shapes alone."""
+    config = config.copy()
+    config.device = device
+    config.conditioners = {}  # the text encoder is not part of state_dict.bin, but for its projection
+    state: dict[str, torch.Tensor] = builders.get_lm_model(config).state_dict()
+    projection = torch.nn.Linear(shape.text_width, shape.dim, device=device)
     for name, tensor in projection.state_dict().items():
         state[f"condition_provider.conditioners.description.output_proj.{name}"] = tensor
+    return state
+
+
+def _write_lm(folder: Path, kind: Kind) -> None:
+    config = lm_config(kind, DEMO)
+    state = initial_lm_state(config, DEMO)
     # Untrained logits are nearly flat; sharper heads make prompts, seeds and guidance matter.
     for index in range(CODEBOOKS):
         state[f"linears.{index}.weight"] *= 3.0
-    _save(folder / LM_FILE, state, config)
+    save(folder / LM_FILE, state, config)
 
 
 def _write_diffusion(path: Path, kind: Kind) -> None:
@@ -216,7 +265,7 @@ def _write_diffusion(path: Path, kind: Kind) -> None:
                 "diffusion_unet": {"hidden": 8, "depth": 4, "kernel": 8, "stride": 4, "res_blocks": 1,
                                    "growth": 2.0, "norm_groups": 4, "max_channels": 64, "emb_all_layers": True,
                                    "cross_attention": False, "bilstm": False, "transformer": False,
-                                   "codec_dim": LATENT},
+                                   "codec_dim": DEMO.latent},
                 "processor": {"name": "multi_band_processor", "use": True, "n_bands": 2, "num_samples": 8,
                               "power_std": 1.0},
             }
@@ -244,4 +293,4 @@ def _write_discriminators(path: Path, kind: Kind) -> None:
                         "win_lengths": [1024, 2048, 4096]},
         }
     )  # fmt: skip
-    _save(path, DiscriminatorSet.build(config).state_dict(), config)
+    save(path, DiscriminatorSet.build(config).state_dict(), config)

@@ -1,0 +1,1 @@
+"""How fast: the engine alone, through Triton, and beside audiocraft's and transformers' own generation."""
