@@ -92,20 +92,24 @@ class Listener:
                 accepted.close()
 
     def _serve(self, accepted: socket.socket) -> None:
-        connection = Connection(accepted.detach())
-        with suppress(EOFError, OSError), connection:
+        with suppress(EOFError, OSError), accepted, Connection(os.dup(accepted.fileno())) as connection:
             call = Call(connection.recv())
-            reply = threading.Thread(target=self._reply, args=(call, connection), name="reply", daemon=True)
+            arguments = (call, connection, accepted)
+            reply = threading.Thread(target=self._reply, args=arguments, name="reply", daemon=True)
             reply.start()
             with suppress(EOFError, OSError):
-                connection.recv()  # nothing more is ever sent: this ends when the caller hangs up
+                connection.recv()  # nothing more is ever sent: this ends with the call, or when the caller hangs up
             call.caller_left()
             reply.join()
 
-    def _reply(self, call: Call, connection: Connection) -> None:
-        values = self._answer(call)
-        with suppress(OSError):  # who hung up wants no answer
-            connection.send(values)
+    def _reply(self, call: Call, connection: Connection, accepted: socket.socket) -> None:
+        try:
+            connection.send(self._answer(call))
+        except OSError:
+            pass  # who hung up wants no answer
+        finally:
+            with suppress(OSError):
+                accepted.shutdown(socket.SHUT_RDWR)
 
 
 class Caller:

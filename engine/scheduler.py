@@ -196,8 +196,8 @@ class Scheduler:
             running.complete = complete
             if running.column == running.columns:
                 self._end_window(running)
-            elif (stop := running.clip.due(self._steps, complete)) is not None:
-                self._hand_over(running, stop)
+            else:
+                self._hand_over(running, running.clip.due(self._steps, complete))
         self.metrics.step(time.perf_counter() - started, new_frames)
 
     def _step(self) -> None:
@@ -219,8 +219,7 @@ class Scheduler:
             self._in_flight.popleft().synchronize()
 
     def _end_window(self, running: Running) -> None:
-        if running.clip.handed < running.complete:
-            self._hand_over(running, running.complete)
+        self._hand_over(running, [*running.clip.due(self._steps, running.complete), running.complete])
         window = running.plan.popleft()
         if not running.plan:
             self._release(running)
@@ -235,13 +234,16 @@ class Scheduler:
             self._end(running.generation, error)
             self._release(running)
 
-    def _hand_over(self, running: Running, stop: int) -> None:
-        """Gives the frames up to `stop` that were not given yet to the sound thread."""
-        start, running.clip.handed = running.clip.handed, stop
-        offset = running.plan[0].offset
-        codes = self._model.pattern.frames(self._slots.sequence(running.slot), start - offset, stop - offset)
-        ready = None if self._stream is None else recorded_event()
-        self._sound.put(Frames(running.clip, codes, ready, last=stop == running.clip.frames))
+    def _hand_over(self, running: Running, stops: list[int]) -> None:
+        """Gives the sound thread the frames up to each of `stops`, which are not given yet."""
+        clip, offset = running.clip, running.plan[0].offset
+        for stop in stops:
+            if stop == clip.handed:
+                continue
+            start, clip.handed = clip.handed, stop
+            codes = self._model.pattern.frames(self._slots.sequence(running.slot), start - offset, stop - offset)
+            ready = None if self._stream is None else recorded_event()
+            self._sound.put(Frames(clip, codes, ready, last=stop == clip.frames))
 
     def _release(self, running: Running) -> None:
         self._slots.release(running.slot)

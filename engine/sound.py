@@ -57,21 +57,35 @@ class Clip:
     codes: list[torch.Tensor] = field(default_factory=list)
     sent: int = 0
 
-    def due(self, step: int, complete: int) -> int | None:
-        """Up to which of the complete frames it is time to hand over, if it is.
+    def due(self, step: int, complete: int) -> list[int]:
+        """The ends of the pieces that it is time to hand over.
 
         Args:
             step: a number that all clips see grow by one: those with pieces of one length hand them over together, and
-                are decoded together. Only a stream's first piece never waits for that.
+                are decoded together. Only a stream's first piece, and the end of a clip, don't wait for that.
             complete: frames of the clip that are complete.
         """
-        if complete == self.frames:
-            return complete
-        begin = self.handed or self.lookahead
-        pieces = (complete - begin) // self.piece
-        if pieces < 1 or (step % self.piece and (self.handed or self.piece == MAX_PIECE)):
-            return None
-        return begin + pieces * self.piece
+        streams_first = self.handed == 0 and self.piece < MAX_PIECE
+        if step % self.piece and not streams_first and complete < self.frames:
+            return []
+        ends: list[int] = []
+        end = self._piece_end(self.handed)
+        while end <= complete and (not ends or end > ends[-1]):
+            ends.append(end)
+            end = self._piece_end(end)
+        return ends
+
+    def _piece_end(self, start: int) -> int:
+        """Where the piece that begins at `start` ends.
+
+        What is no multiple of a piece goes into the second one, so that all others have shapes that clips share: the
+        last one, too, and the first is as short as can be.
+        """
+        first = self.lookahead + self.piece
+        if start == 0:
+            return min(first, self.frames)
+        odd = (self.frames - first) % self.piece if start == first else 0
+        return min(start + self.piece + odd, self.frames)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,11 @@ def server(model_repository: Path) -> Iterator[EmbeddedServer]:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that runs a Debian program is skipped where that is absent, and fails where CI should have it."""
+    if item.get_closest_marker("needs_gpu") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA GPU")
     for marker in item.iter_markers("needs_program"):
         program = marker.args[0]
         if shutil.which(program) is None:

@@ -12,10 +12,10 @@ from audiocraft.models import AudioGen, MusicGen  # isort: skip
 from audiocraft.modules.conditioners import T5Conditioner  # isort: skip
 
 
-def load_upstream(family: type[MusicGen] | type[AudioGen], folder: Path) -> MusicGen | AudioGen:
+def load_upstream(family: type[MusicGen] | type[AudioGen], folder: Path, device: str = "cpu") -> MusicGen | AudioGen:
     """Upstream's loader, with nothing of ours but the registration of the text encoder's name, `t5`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(T5Conditioner, "MODELS", [*T5Conditioner.MODELS, "t5"])
         patch.setattr(T5Conditioner, "MODELS_DIMS", {**T5Conditioner.MODELS_DIMS, "t5": 32})
-        return family.get_pretrained(str(folder), device="cpu")
+        return family.get_pretrained(str(folder), device=device)

@@ -1,0 +1,132 @@
+"""On a GPU: audiocraft's logits, graphs that change nothing, and requests that don't feel their neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from upstream_models import load_upstream
+
+from engine.cuda import on_stream
+from engine.engine import Engine
+from engine.generation import Audio
+from engine.randomness import draw_keys, exponential_draws
+from engine.request import GenerationRequest
+from engine.slots import Sampling
+from engine.streaming_codec import Piece, StreamingDecoder
+
+from audiocraft.models import MusicGen  # isort: skip
+from audiocraft.modules.conditioners import ClassifierFreeGuidanceDropout, ConditioningAttributes  # isort: skip
+
+pytestmark = pytest.mark.needs_gpu
+
+REQUEST = GenerationRequest("calm piano with soft strings", duration=4.0, seed=3, top_k=100)
+
+
+@pytest.fixture(scope="module")
+def engine(demo_checkpoints: Path) -> Iterator[Engine]:
+    assert demo_checkpoints.is_dir()
+    engine = Engine("demo", device="cuda")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def alone(engine: Engine) -> Audio:
+    return engine.submit(REQUEST).result()
+
+
+def test_first_step_logits_are_audiocrafts_within_half_precision(engine: Engine, demo_checkpoints: Path) -> None:
+    upstream = load_upstream(MusicGen, demo_checkpoints / "music", device="cuda").lm
+    text = "slow jazz guitar"
+    attributes = [ConditioningAttributes(text={"description": text})]
+    attributes += ClassifierFreeGuidanceDropout(p=1.0)(attributes)
+    first = torch.full((2, 4, 1), upstream.special_token_id, device="cuda")
+    with torch.inference_mode(), torch.autocast("cuda", torch.float16), upstream.streaming():
+        conditions = upstream.condition_provider(upstream.condition_provider.tokenize(attributes))
+        expected = upstream(first, [], conditions)[:, :, 0].float()
+
+    model, slots = engine._model, engine._scheduler._slots
+    with torch.inference_mode(), on_stream(engine._scheduler._stream):
+        conditions = model.conditioner(text, None, engine.sample_rate)
+        slots.occupy(0, Sampling(1.0, 512, 0.0, 3.0), conditions)
+        residual = model.transformer.embed(first[:, :, 0]) + model.transformer.position(first.new_zeros(2))
+        spans = torch.ones(2, dtype=torch.int64, device="cuda")
+        normed = slots._layers(residual, slice(0, 2), spans, spans * conditions.cross.shape[1])
+        logits = model.transformer.logits(normed)
+        slots.release(0)
+    assert float(expected.abs().max()) > 1
+    assert float((logits - expected).abs().max()) < 0.01 * float(expected.abs().max())
+
+
+def test_graph_replay_equals_eager(alone: Audio, demo_checkpoints: Path) -> None:
+    assert demo_checkpoints.is_dir()
+    eager = Engine("demo", device="cuda", cuda_graphs=False)
+    clip = eager.submit(REQUEST).result()
+    eager.close()
+    np.testing.assert_array_equal(clip.codes, alone.codes)
+
+
+def test_a_request_alone_equals_itself_among_others_in_any_slot(engine: Engine, alone: Audio) -> None:
+    for before in (0, 3, 30):
+        neighbours = [
+            engine.submit(
+                GenerationRequest(f"band number {index}", duration=2 + index % 5, seed=index, cfg_coef=1 + index % 3)
+            )
+            for index in range(before)
+        ]
+        generation = engine.submit(REQUEST)
+        neighbours += [engine.submit(GenerationRequest("rock", duration=1.0, seed=index)) for index in range(12)]
+        clip = generation.result()
+        np.testing.assert_array_equal(clip.codes, alone.codes)
+        np.testing.assert_allclose(clip.waveform, alone.waveform, atol=5e-4)
+        for neighbour in neighbours:
+            neighbour.result()
+
+
+def test_a_streamed_clip_is_the_whole_one(engine: Engine, alone: Audio) -> None:
+    request = GenerationRequest(REQUEST.text, duration=4.0, seed=3, top_k=100, chunk_seconds=0.1)
+    chunks = list(engine.submit(request))
+    assert len(chunks) == 40
+    np.testing.assert_array_equal(chunks[-1].codes, alone.codes)
+    joined = np.concatenate([chunk.waveform for chunk in chunks], axis=1)
+    np.testing.assert_allclose(joined, alone.waveform, atol=5e-4)
+
+
+def test_long_clips_and_continuations_work(engine: Engine) -> None:
+    clip = engine.generate("march", duration=34.0, seed=1)
+    assert clip.waveform.shape == (1, 34 * 32_000)
+    again = engine.generate("march", duration=6.0, seed=2, continuation=clip.waveform[:, : 4 * 32_000])
+    assert again.codes.shape == (4, 300)
+
+
+def test_bfloat16_generates(demo_checkpoints: Path) -> None:
+    assert demo_checkpoints.is_dir()
+    engine = Engine("demo", device="cuda", dtype="bfloat16", slots=4)
+    clip = engine.generate("jazz", duration=1.0, seed=1)
+    engine.close()
+    assert len(np.unique(clip.codes)) > 50
+
+
+def test_draws_are_those_of_the_cpu() -> None:
+    keys = draw_keys(5, 50, 4)
+    ours, theirs = exponential_draws(keys.cuda(), 2048).cpu(), exponential_draws(keys, 2048)
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)  # logarithms differ in their last bits
+    assert torch.equal(ours.argmin(dim=-1), theirs.argmin(dim=-1))
+
+
+def test_pieces_join_to_the_offline_decode(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    codec: Any = engine._model.codec
+    codes = torch.randint(0, 512, (4, 211), device="cuda", generator=torch.Generator("cuda").manual_seed(1))
+    decoder = StreamingDecoder(codec, micro_batch=4)
+    clip = decoder.open()
+    with torch.inference_mode():
+        offline = codec.decode(codes[None])[0]
+        pieces = codes.split(25, dim=1)
+        sound = [decoder.decode([Piece(clip, piece, piece is pieces[-1])])[0] for piece in pieces]
+    torch.testing.assert_close(torch.cat(sound, dim=1), offline, rtol=0, atol=1e-4)
