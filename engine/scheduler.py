@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from engine.conditioning import Conditions
+from engine.cpu_threads import SMALL_MODEL, compute_alone
 from engine.cuda import CapturedGraph, new_stream, on_stream, recorded_event
 from engine.errors import Cancelled, DeadlineExceeded
 from engine.generation import Generation
@@ -110,6 +111,8 @@ class Scheduler:
 
     @torch.inference_mode()
     def _run(self) -> None:
+        if self._stream is None and self._model.transformer.parameters < SMALL_MODEL:
+            compute_alone()
         with on_stream(self._stream):
             while self._running or self.waiting.wait():
                 self._drop_stopped()

@@ -69,6 +69,7 @@ class DecoderTransformer:
         head_dim: width of one.
         codebooks, card: the tokens' shape and range; `card` itself is the special token.
         cross: whether there is cross-attention.
+        parameters: how many the layers have.
 
     Raises:
         CheckpointError: an architecture that this class does not compute, with the reason.
@@ -85,6 +86,7 @@ class DecoderTransformer:
         self.heads: int = lm.transformer.layers[0].self_attn.num_heads
         self.head_dim = self.dim // self.heads
         self.cross = lm.transformer.layers[0].cross_attention is not None
+        self.parameters = sum(parameter.numel() for parameter in lm.transformer.parameters())
         self.layers = [self._layer(layer) for layer in lm.transformer.layers]
         self._cross_key_value = self._stacked_cross_projections(lm) if self.cross else None
         self.out_norm = _norm(lm.out_norm)

@@ -171,3 +171,14 @@ def test_a_caller_who_gives_up_frees_the_engine_for_the_next(server: EmbeddedSer
     # Had it gone on, the abandoned clip would keep the engine busy far longer than this.
     with Client(server.grpc_url, timeout=20) as client:
         assert client.music("calm piano", duration=0.1).duration == pytest.approx(0.1)
+
+
+def test_hundreds_of_concurrent_calls_are_all_answered(server: EmbeddedServer, engines: dict[str, Engine]) -> None:
+    """Triton's own way from one model to another deadlocked here: see adapters/link.py."""
+    expected = [engines["music"].generate("bells", duration=0.2, seed=seed).codes for seed in range(10)]
+    with Client(server.grpc_url, timeout=60) as client, ThreadPoolExecutor(12) as threads:
+        clips = threads.map(
+            lambda call: client.music("bells", duration=0.2, seed=call % 10, return_codes=True), range(400)
+        )
+        for call, clip in enumerate(clips):
+            np.testing.assert_array_equal(clip.codes, expected[call % 10])
