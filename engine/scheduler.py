@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 
@@ -113,14 +114,24 @@ class Scheduler:
     def _run(self) -> None:
         if self._stream is None and self._model.transformer.parameters < SMALL_MODEL:
             compute_alone()
-        with on_stream(self._stream):
-            while self._running or self.waiting.wait():
-                self._drop_stopped()
-                self._admit()
-                self._report_occupancy()
-                if self._running:
-                    self._advance()
+        try:
+            with on_stream(self._stream):
+                while self._running or self.waiting.wait():
+                    self._drop_stopped()
+                    self._admit()
                     self._report_occupancy()
+                    if self._running:
+                        self._advance()
+                        self._report_occupancy()
+        except Exception as error:  # nothing works any more, a lost device say: nobody may wait for ever
+            self.waiting.close(because=error)
+            self.waiting.drop(partial(self._fail, error))
+            for running in self._running.values():
+                self._end(running.generation, error)
+
+    def _fail(self, error: BaseException, generation: Generation) -> bool:
+        self._end(generation, error)
+        return True
 
     def _drop_stopped(self) -> None:
         """Frees the places of requests that must not go on."""
@@ -180,15 +191,20 @@ class Scheduler:
         )
 
     def _advance(self) -> None:
-        """One step for all slots; then every request's own bookkeeping."""
+        """One step for all slots, and what follows from it for each."""
         started = time.perf_counter()
         try:
             self._step()
+            new_frames = self._go_on()
         except Exception as error:  # nobody's result can be trusted any more; those who wait may have better luck
             for running in list(self._running.values()):
                 self._end(running.generation, error)
                 self._release(running)
-            return
+        else:
+            self.metrics.step(time.perf_counter() - started, new_frames)
+
+    def _go_on(self) -> int:
+        """Every request's own bookkeeping after a step; returns how many new frames are complete."""
         self._steps += 1
         new_frames = 0
         for running in list(self._running.values()):
@@ -201,7 +217,7 @@ class Scheduler:
                 self._end_window(running)
             else:
                 self._hand_over(running, running.clip.due(self._steps, complete))
-        self.metrics.step(time.perf_counter() - started, new_frames)
+        return new_frames
 
     def _step(self) -> None:
         """Runs the model; on a GPU this returns while it runs."""

@@ -160,7 +160,11 @@ class SoundDecoder:
     def _run(self) -> None:
         with on_stream(new_stream(self._device)):
             while work := self._take():
-                self._serve(work)
+                try:
+                    self._serve(work)
+                except Exception as error:  # theirs to see; the next ones are decoded
+                    for item in work:
+                        self._on_end(item.clip.generation, error)
 
     def _take(self) -> list[Frames]:
         """All that waits, but one piece per clip: clips are decoded together. Nothing at the end."""
@@ -184,12 +188,7 @@ class SoundDecoder:
             if item.ready is not None:
                 item.ready.wait()
             item.clip.codes.append(item.codes)
-        streamed = [item for item in going_on if item.clip.state is not None]
-        try:
-            self._decode(streamed)
-        except Exception as error:  # theirs to see; the next ones are decoded
-            for item in streamed:
-                self._on_end(item.clip.generation, error)
+        self._decode([item for item in going_on if item.clip.state is not None])
         for item in going_on:
             if item.clip.state is None and item.last:
                 self._finish_whole(item.clip)

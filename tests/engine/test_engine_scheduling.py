@@ -192,6 +192,48 @@ def test_a_failing_step_fails_those_in_it_and_not_the_next(engine: Engine, monke
     assert (snapshot.completed, snapshot.failed) == (2, 1)
 
 
+def test_a_failure_in_handing_over_fails_those_in_the_step_and_not_the_next(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = engine.generate("folk", seed=1, duration=0.3).codes
+    with monkeypatch.context() as broken:
+        broken.setattr(engine._scheduler._sound, "put", _fail)
+        with pytest.raises(RuntimeError, match="it broke"):
+            engine.generate("folk", seed=1, duration=0.3)
+    np.testing.assert_array_equal(engine.generate("folk", seed=1, duration=0.3).codes, expected)
+
+
+def test_a_failing_codec_fails_its_clips_and_not_the_next(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = engine.generate("folk", seed=1, duration=0.3).codes
+    with monkeypatch.context() as broken:
+        broken.setattr(engine._scheduler._sound._codec, "decode", _fail)
+        with pytest.raises(RuntimeError, match="it broke"):
+            engine.generate("folk", seed=1, duration=0.3)
+    np.testing.assert_array_equal(engine.generate("folk", seed=1, duration=0.3).codes, expected)
+
+
+def test_an_engine_that_can_not_go_on_lets_nobody_wait_for_ever(
+    demo_checkpoints: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert demo_checkpoints.is_dir()
+    engine = Engine("demo", device="cpu", slots=1)
+    running = engine.submit(GenerationRequest(duration=300.0))
+    next(iter(running))
+    waiting = engine.submit(GenerationRequest(duration=1.0))
+    monkeypatch.setattr(engine._scheduler._slots, "step", _fail)
+    monkeypatch.setattr(engine._scheduler._slots, "release", _fail)
+    for generation in (running, waiting):
+        with pytest.raises(RuntimeError, match="it broke"):
+            generation.result()
+    with pytest.raises(RuntimeError, match="the engine failed: it broke"):
+        engine.generate(duration=0.1)
+    engine.close()
+
+
+def _fail(*_arguments: Any, **_options: Any) -> None:
+    raise RuntimeError("it broke")
+
+
 def test_five_hundred_random_requests_leave_all_slots_free_and_no_memory_behind(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
