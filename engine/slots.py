@@ -99,9 +99,7 @@ class Slots:
             length = conditions.cross.shape[1]
             rows = slice(2 * slot, 2 * slot + self._halves[slot])
             source = conditions.cross[: self._halves[slot]]
-            if (
-                source.is_cuda
-            ):  # it was made on another stream, whose memory it is: not to be reused before this is read
+            if source.is_cuda:  # another stream made it, and must not reuse its memory before it is read here
                 source.record_stream(torch.cuda.current_stream())
             self._cross[:, :, rows, :length] = self._transformer.cross_keys_values(source)
             self._cross_length[slot] = length

@@ -150,7 +150,7 @@ def test_requests_enter_in_the_order_of_their_arrival(demo_checkpoints: Any) -> 
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu", slots=1)
     order: list[int] = []
-    requests = [engine.submit(GenerationRequest(duration=0.2, seed=seed), decode=False) for seed in range(6)]
+    requests = [engine.submit(GenerationRequest(duration=3.0, seed=seed), decode=False) for seed in range(6)]
 
     def watch(number: int) -> None:
         requests[number].result()
