@@ -19,6 +19,7 @@ from engine.sound import DiffusionDecoder
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CPU_SLOTS = 8
+MAX_SLOTS = 1024
 MAX_GPU_SLOTS = 64
 GPU_MEMORY_SHARE = 0.7
 """Of what is free once the weights are loaded, for the slots' caches; the rest is for codecs and other models."""
@@ -41,7 +42,7 @@ class Engine:
 
     Raises:
         CheckpointError: the checkpoint is missing, unsafe or of an unknown kind.
-        ValueError: a dtype that the device does not compute with.
+        ValueError: a dtype that the device does not compute with, or slots out of bounds.
     """
 
     def __init__(
@@ -57,6 +58,8 @@ class Engine:
     ) -> None:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         compute = _checked_dtype(dtype, self.device)
+        if slots is not None and not 1 <= slots <= MAX_SLOTS:
+            raise ValueError(f"slots={slots}: must be between 1 and {MAX_SLOTS:,}")
         with torch.inference_mode():
             self._model = GenerativeModel.load(checkpoint, self.device, compute)
             self.slots = slots or self._fitting_slots()

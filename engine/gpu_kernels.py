@@ -40,22 +40,27 @@ class GpuOperations:
         return normed
 
     def append(self, qkv: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, spans: torch.Tensor) -> torch.Tensor:
-        rows, _, heads, width = qkv.shape
-        attended = torch.empty(rows, heads * width, device=qkv.device, dtype=qkv.dtype)
-        _attend[(rows, heads)](
-            qkv, qkv.stride(0), keys, values, spans, attended, keys.stride(0), keys.stride(1), heads, width**-0.5,
-            WIDTH=width, PADDED_WIDTH=triton.next_power_of_2(width), BLOCK=_BLOCK, APPEND=True, num_warps=_WARPS,
-        )  # fmt: skip
-        return attended
+        return self._attended(qkv, qkv.shape[2:], keys, values, spans, append=True)
 
     def attend(
         self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, spans: torch.Tensor
     ) -> torch.Tensor:
-        rows, heads, width = query.shape
-        attended = torch.empty(rows, heads * width, device=query.device, dtype=query.dtype)
-        _attend[(rows, heads)](
+        return self._attended(query, query.shape[1:], keys, values, spans, append=False)
+
+    def _attended(
+        self,
+        query: torch.Tensor,
+        head_shape: torch.Size,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        spans: torch.Tensor,
+        append: bool,
+    ) -> torch.Tensor:
+        heads, width = head_shape
+        attended = torch.empty(len(query), heads * width, device=query.device, dtype=query.dtype)
+        _attend[(len(query), heads)](
             query, query.stride(0), keys, values, spans, attended, keys.stride(0), keys.stride(1), heads, width**-0.5,
-            WIDTH=width, PADDED_WIDTH=triton.next_power_of_2(width), BLOCK=_BLOCK, APPEND=False, num_warps=_WARPS,
+            WIDTH=width, PADDED_WIDTH=triton.next_power_of_2(width), BLOCK=_BLOCK, APPEND=append, num_warps=_WARPS,
         )  # fmt: skip
         return attended
 

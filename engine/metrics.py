@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(slots=True)
@@ -72,10 +72,7 @@ class EngineMetrics:
         """Everything up to now; the observations are handed over, the totals stay."""
         with self._lock:
             taken = self._now
-            self._now = Snapshot(
-                taken.slots, taken.active, taken.waiting, taken.frames, taken.audio_seconds, taken.completed,
-                taken.cancelled, taken.expired, taken.rejected, taken.failed,
-            )  # fmt: skip
+            self._now = replace(taken, step_seconds=[], first_audio_seconds=[])
         return taken
 
 

@@ -29,7 +29,7 @@ from engine.waiting_room import WaitingRoom
 from engine.windows import Window
 
 ADMISSIONS_PER_STEP = 4
-"""Requests that enter between two steps while others run: an admission takes them about the time of a step."""
+"""Requests that enter between two steps while others run: what prepares a slot holds those up."""
 STEPS_IN_FLIGHT = 2
 """Steps that the host may be ahead of a GPU: one keeps it busy, and a cancelled request leaves within three."""
 # Nearer to 0 the division of the logits overflows; the likeliest token has all the probability anyway.

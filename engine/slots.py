@@ -167,10 +167,10 @@ class Slots:
             normed = operations.add_and_norm(residual, update, layer.self_norm)
             qkv = layer.qkv(normed).view(-1, 3, transformer.heads, transformer.head_dim)
             update = layer.self_out(operations.append(qkv, cache[0, rows], cache[1, rows], spans))
-            if layer.cross_query is not None and layer.cross_norm is not None and layer.cross_out is not None:
-                normed = operations.add_and_norm(residual, update, layer.cross_norm)
-                query = layer.cross_query(normed).view(-1, transformer.heads, transformer.head_dim)
-                update = layer.cross_out(operations.attend(query, cross[0, rows], cross[1, rows], cross_spans))
+            if layer.cross is not None:
+                normed = operations.add_and_norm(residual, update, layer.cross.norm)
+                query = layer.cross.query(normed).view(-1, transformer.heads, transformer.head_dim)
+                update = layer.cross.out(operations.attend(query, cross[0, rows], cross[1, rows], cross_spans))
             normed = operations.add_and_norm(residual, update, layer.feed_norm)
             update = layer.feed_out(layer.activation(layer.feed_in(normed)))
         return operations.add_and_norm(residual, update, transformer.out_norm)
@@ -194,11 +194,11 @@ class Slots:
             if layer is transformer.layers[-1]:
                 break  # what comes after it would only be needed to sample
             residual = residual + layer.self_out(_attend(query, keys, values, is_causal=True))
-            if layer.cross_query is not None and layer.cross_norm is not None and layer.cross_out is not None:
-                normed = _normed(residual, layer.cross_norm, transformer.dtype)
-                query = layer.cross_query(normed).view(halves, length, transformer.heads, transformer.head_dim)
+            if layer.cross is not None:
+                normed = _normed(residual, layer.cross.norm, transformer.dtype)
+                query = layer.cross.query(normed).view(halves, length, transformer.heads, transformer.head_dim)
                 keys, values = cross[0, rows, :cross_length], cross[1, rows, :cross_length]
-                residual = residual + layer.cross_out(_attend(query, keys, values, is_causal=False))
+                residual = residual + layer.cross.out(_attend(query, keys, values, is_causal=False))
             normed = _normed(residual, layer.feed_norm, transformer.dtype)
             residual = residual + layer.feed_out(layer.activation(layer.feed_in(normed)))
 

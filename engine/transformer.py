@@ -44,15 +44,22 @@ class Projection:
 
 
 @dataclass(frozen=True, slots=True)
+class CrossAttention:
+    """What a layer's cross-attention has beside its keys and values, which are projected for all layers at once."""
+
+    norm: Norm
+    query: Projection
+    out: Projection
+
+
+@dataclass(frozen=True, slots=True)
 class Layer:
-    """One pre-norm transformer layer; the cross-attention parts are None where the model has none."""
+    """One pre-norm transformer layer; `cross` is None where the model has no cross-attention."""
 
     self_norm: Norm
     qkv: Projection
     self_out: Projection
-    cross_norm: Norm | None
-    cross_query: Projection | None
-    cross_out: Projection | None
+    cross: CrossAttention | None
     feed_norm: Norm
     feed_in: Projection
     activation: Callable[[torch.Tensor], torch.Tensor]
@@ -129,14 +136,13 @@ class DecoderTransformer:
 
     def _layer(self, layer: Any) -> Layer:
         qkv, self_out = self._attention(layer.self_attn, layer.layer_scale_1)
-        cross_norm = cross_query = cross_out = None
+        cross = None
         if layer.cross_attention is not None:
-            packed, cross_out = self._attention(layer.cross_attention, layer.layer_scale_cross)
+            packed, out = self._attention(layer.cross_attention, layer.layer_scale_cross)
             bias = None if packed.bias is None else packed.bias[: self.dim]
-            cross_query = Projection(packed.weight[: self.dim], bias)
-            cross_norm = _norm(layer.norm_cross)
+            cross = CrossAttention(_norm(layer.norm_cross), Projection(packed.weight[: self.dim], bias), out)
         return Layer(
-            _norm(layer.norm1), qkv, self_out, cross_norm, cross_query, cross_out, _norm(layer.norm2),
+            _norm(layer.norm1), qkv, self_out, cross, _norm(layer.norm2),
             self._projection(layer.linear1), layer.activation, self._projection(layer.linear2, layer.layer_scale_2),
         )  # fmt: skip
 

@@ -25,7 +25,7 @@ class WaitingRoom:
         self._changed = threading.Condition()
         self._requests: deque[tuple[Generation, Prepared]] = deque()
         self._reserved = 0
-        self._closed: RuntimeError | None = None
+        self._closed: str | None = None
 
     def __len__(self) -> int:
         return len(self._requests)
@@ -39,7 +39,7 @@ class WaitingRoom:
         """
         with self._changed:
             if self._closed:
-                raise self._closed
+                raise RuntimeError(self._closed)
             if len(self._requests) + self._reserved >= self._places + self._free_slots():
                 raise Overloaded(f"{self._places} requests are waiting already: try again later")
             self._reserved += 1
@@ -58,7 +58,7 @@ class WaitingRoom:
         with self._changed:
             self._reserved -= 1
             if self._closed:
-                raise self._closed
+                raise RuntimeError(self._closed)
             self._requests.append((generation, prepared))
             self._changed.notify()
 
@@ -82,5 +82,5 @@ class WaitingRoom:
     def close(self, because: BaseException | None = None) -> None:
         """Lets nobody in any more, and says why where the engine failed; who is here may stay."""
         with self._changed:
-            self._closed = RuntimeError("the engine is closed" if because is None else f"the engine failed: {because}")
+            self._closed = "the engine is closed" if because is None else f"the engine failed: {because}"
             self._changed.notify()

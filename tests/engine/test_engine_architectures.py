@@ -150,6 +150,13 @@ def test_a_dtype_that_the_device_does_not_compute_with_is_refused(demo_checkpoin
         Engine("demo", device="cpu", dtype=dtype)
 
 
+@pytest.mark.parametrize("slots", [0, -1, 1025])
+def test_a_number_of_slots_out_of_bounds_is_refused(demo_checkpoints: Path, slots: int) -> None:
+    assert demo_checkpoints.is_dir()
+    with pytest.raises(ValueError, match=rf"slots={slots}: must be between 1 and 1,024"):
+        Engine("demo", device="cpu", slots=slots)
+
+
 @pytest.mark.parametrize("frames", [0, 1, 7])
 @pytest.mark.parametrize(
     "sampling",
