@@ -43,6 +43,7 @@ class CapturedGraph:
 
     def __init__(self, work: Callable[[], None], stream: torch.cuda.Stream) -> None:
         self._graph = torch.cuda.CUDAGraph()
+        stream.wait_stream(torch.cuda.current_stream(stream.device))  # which fills the tensors that `work` reads
         with torch.cuda.stream(stream):
             for _ in range(self.WARM_UPS):
                 work()
