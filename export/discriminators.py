@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import DISCRIMINATORS_FILE, Checkpoint, read_state
+from engine.checkpoints import DISCRIMINATORS_FILE, Checkpoint, read_package
 from engine.errors import CheckpointError
 
 from audiocraft.adversarial.discriminators import (  # isort: skip
@@ -58,7 +58,7 @@ class DiscriminatorSet(nn.ModuleDict):
 
 
 def load_discriminators(checkpoint: Checkpoint) -> tuple[DiscriminatorSet, DictConfig]:
-    """Reads `discriminators.bin`: the eager modules in eval mode, and their config.
+    """Reads `discriminators.bin` or its pair: the eager modules in eval mode, and their config.
 
     The config has `sample_rate` in Hz, `window` in samples and `calibration`: None for weights that were never
     calibrated, else {name: {scale, bias}} for the logistic map from mean logit to probability.
@@ -66,14 +66,15 @@ def load_discriminators(checkpoint: Checkpoint) -> tuple[DiscriminatorSet, DictC
     Raises:
         CheckpointError: missing, unsafe or incomplete.
     """
-    state = read_state(checkpoint.file(DISCRIMINATORS_FILE))
+    files = checkpoint.files(DISCRIMINATORS_FILE)
+    package = read_package(files)
     try:
-        config = OmegaConf.create(state["xp.cfg"])
+        config = OmegaConf.create(package["xp.cfg"])
         discriminators = DiscriminatorSet.build(config)
-        discriminators.load_state_dict(state["best_state"])
+        discriminators.load_state_dict(package["best_state"])
     except (KeyError, RuntimeError, TypeError) as error:
         raise CheckpointError(
-            f"{DISCRIMINATORS_FILE} of checkpoint {checkpoint.name!r} does not describe the three discriminators: "
+            f"{files[0].name} of checkpoint {checkpoint.name!r} does not describe the three discriminators: "
             f"{str(error).splitlines()[0]}"
         ) from error
     return discriminators, config

@@ -74,14 +74,14 @@ def is_current(checkpoint: str, repository: Path, discriminators: str | None = N
         CheckpointError: a checkpoint is missing.
     """
     codec_source, discriminator_source = _sources(checkpoint, discriminators)
-    codec_sha256 = _file_sha256(codec_source.file(CODEC_FILE))
-    discriminators_sha256 = _file_sha256(discriminator_source.file(DISCRIMINATORS_FILE))
+    codec_sha256 = _files_sha256(*codec_source.files(CODEC_FILE))
+    discriminators_sha256 = _files_sha256(*discriminator_source.files(DISCRIMINATORS_FILE))
     for name in MODELS:
         folder = repository / name / "1"
         is_codec = name in CODEC_MODELS
         try:
             manifest = Manifest.read(folder / "manifest.json")
-            written_sha256 = _file_sha256(folder / "model.pt")
+            written_sha256 = _files_sha256(folder / "model.pt")
         except (OSError, ValueError):
             return False
         wanted = {
@@ -170,7 +170,7 @@ def _report_verified(name: str, written: bytes, shapes: int, report: Callable[[s
 def _provenance(source: Checkpoint, filename: str) -> dict[str, str]:
     return {
         "checkpoint": source.name,
-        "source_sha256": _file_sha256(source.file(filename)),
+        "source_sha256": _files_sha256(*source.files(filename)),
         "exporter_sha256": _exporter_sha256(),
         "torch": torch.__version__,
     }
@@ -224,11 +224,13 @@ def _exporter_sha256() -> str:
     return _sha256(b"".join(source.read_bytes() for source in sources))
 
 
-def _file_sha256(path: Path) -> str:
+def _files_sha256(*paths: Path) -> str:
+    """Of the files' contents, one after the other."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()
 
 

@@ -34,7 +34,7 @@ class Manifest:
     Attributes:
         model: name, which is its folder's in the model repository.
         checkpoint: name of the source, as the user gave it.
-        source_sha256: of the checkpoint's file.
+        source_sha256: of the checkpoint's file, or of its safetensors and JSON.
         exporter_sha256: of the code that exported it.
         model_sha256: of model.pt.
         torch: version that scripted it.

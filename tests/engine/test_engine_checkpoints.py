@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from engine.checkpoints import (
     DISCRIMINATORS_FILE,
     LM_FILE,
     Checkpoint,
+    demo_directory,
     load_codec,
     load_diffusion,
     load_lm,
@@ -91,22 +93,33 @@ def test_an_unknown_name_is_refused_with_what_is_possible(name: str) -> None:
     )
 
 
-def test_a_demo_checkpoint_that_was_not_built_is_named_with_the_command(
+def test_a_demo_checkpoint_that_is_missing_is_named_with_where_it_comes_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUDIOCRAFT_DEMO_CHECKPOINTS", str(tmp_path))
-    with pytest.raises(
-        CheckpointError, match=r"'demo' has not been built .*; build it with: python -m export"
-    ) as caught:
-        resolve("demo")
-    assert str(tmp_path / "music") in str(caught.value)
+    with pytest.raises(CheckpointError, match="the demo checkpoints come with the project's git repository") as caught:
+        resolve("demo-sound")
+    assert str(caught.value).startswith(f"checkpoint 'demo-sound' is missing ({tmp_path / 'sound'}): ")
+    assert str(caught.value).endswith("python -m export make-test-checkpoint --out FOLDER")
+
+
+def test_the_demo_checkpoints_lie_in_the_project_unless_the_environment_says_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AUDIOCRAFT_DEMO_CHECKPOINTS", raising=False)
+    assert demo_directory() == Path(__file__).resolve().parents[2] / "export" / "demo_checkpoints"
+    monkeypatch.setenv("AUDIOCRAFT_DEMO_CHECKPOINTS", str(tmp_path))
+    assert demo_directory() == tmp_path
 
 
 @files_and_loaders
 def test_a_missing_file_is_named(filename: str, load: Callable[[Checkpoint], Any], tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as caught:
         load(resolve(str(tmp_path)))
-    assert str(caught.value) == f"checkpoint {str(tmp_path)!r} has no {filename} (looked in {tmp_path})"
+    pair = f"{Path(filename).stem}.safetensors"
+    assert str(caught.value) == (
+        f"checkpoint {str(tmp_path)!r} has neither {pair} nor {filename} (looked in {tmp_path})"
+    )
 
 
 @files_and_loaders
@@ -209,6 +222,12 @@ def test_weights_that_do_not_fit_their_config_are_named(demo_checkpoints: Path, 
     torch.save(state, tmp_path / CODEC_FILE)
     with pytest.raises(CheckpointError, match=r"don't fit its own config.*bias_hh_l1"):
         load_codec(resolve(str(tmp_path)), torch.device("cpu"))
+
+
+def test_a_missing_text_encoder_is_named(demo_checkpoints: Path, tmp_path: Path) -> None:
+    shutil.copy(demo_checkpoints / "music" / LM_FILE, tmp_path)
+    with pytest.raises(CheckpointError, match="has no folder t5 with the T5 that its config names"):
+        load_lm(resolve(str(tmp_path)), CPU)
 
 
 def test_a_diffusion_file_without_bands_is_named(tmp_path: Path) -> None:
