@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SYSTEM_PACKAGES := prometheus chromium
+SYSTEM_PACKAGES := prometheus chromium fluidsynth
+# Beside the programs: what fluidsynth plays.
+SOUNDFONT := /usr/share/sounds/sf3/FluidR3Mono_GM.sf3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export test bench lint format system-packages clean
+.PHONY: help setup demo serve export test bench lint format training-data measures system-packages clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,12 +15,12 @@ help: ## what there is
 setup: $(VENV)/.installed ## the virtual environment, if it is not up to date
 
 # audiocraft goes in without its dependencies: it pins packages that no longer install.
-$(VENV)/.installed: requirements/serving.txt requirements/audiocraft.txt requirements/dev.txt pyproject.toml client/pyproject.toml
+$(VENV)/.installed: requirements/serving.txt requirements/training.txt requirements/audiocraft.txt requirements/dev.txt pyproject.toml client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
 		{ echo "needs Python 3.10, 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version). Choose one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	@echo "installing into $(VENV) (1.5 GB with a CPU torch, some minutes)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/serving.txt -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/serving.txt -r requirements/training.txt -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/audiocraft.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable . --editable client
 	@touch $@
@@ -38,6 +40,13 @@ test: setup ## every test
 bench: setup ## every speed figure: a table, and files in out/benchmarks (some minutes on a CPU)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks
 
+training-data: setup ## 100 hours of music and 17 of sound effects into data/, byte for byte the same every time (25 GB)
+	$(BIN)/python -m training music-data --out data/music
+	$(BIN)/python -m training sound-data --out data/sound
+
+measures: setup ## what the demo checkpoints can do, on data they never saw: a table, and files in out/measures (10 minutes)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training measure --checkpoints export/demo_checkpoints --out out/measures
+
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,6 +58,7 @@ format: setup ## ruff's formatting and safe fixes
 
 system-packages: ## Debian programs that some tests run (needs root or sudo)
 	@missing=""; for name in $(SYSTEM_PACKAGES); do command -v $$name >/dev/null || missing="$$missing $$name"; done; \
+	[ -f $(SOUNDFONT) ] || missing="$$missing fluidr3mono-gm-soundfont"; \
 	if [ -z "$$missing" ]; then echo "system packages are there: $(SYSTEM_PACKAGES)"; exit 0; fi; \
 	sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null

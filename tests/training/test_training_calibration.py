@@ -1,0 +1,109 @@
+"""Realness becomes an honest probability, and the figures that say so are right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
+
+from engine.errors import InvalidInput
+from engine.realness import DISCRIMINATORS, Calibration, judge
+from training.calibration import ClipLogits, expected_calibration_error, fit_calibration, roc_auc
+
+WINDOWS, PARTS = 5, 3
+PLAIN = {name: Calibration() for name in DISCRIMINATORS}
+
+
+def made_up_clips(seed: int, count: int) -> tuple[list[ClipLogits], list[int]]:
+    """Clips whose discriminators see the same trace of realness, but report it shifted and 3 to 8 times too sure."""
+    draw = np.random.default_rng(seed)
+    labels = draw.integers(2, size=count)
+    clips = []
+    for label in labels:
+        evidence = (2 * label - 1) * 0.6 + draw.normal(size=(WINDOWS, 1)) * 0.5 + draw.normal()
+        logits = {}
+        for index, name in enumerate(DISCRIMINATORS):
+            seen = evidence + 0.3 * draw.normal(size=(WINDOWS, PARTS))
+            logits[name] = ((3 + 2.5 * index) * seen + 2.0 * index).astype(np.float32)
+        clips.append(logits)
+    return clips, labels.tolist()
+
+
+def realness(clips: list[ClipLogits], calibrations: dict[str, Calibration]) -> list[float]:
+    return [judge(clip, calibrations).realness for clip in clips]
+
+
+def test_calibration_makes_overconfident_scores_honest_on_clips_it_never_saw() -> None:
+    clips, labels = made_up_clips(seed=1, count=800)
+    others, truth = made_up_clips(seed=2, count=3000)
+    calibrations = fit_calibration(clips, labels)
+    before = expected_calibration_error(realness(others, PLAIN), truth)
+    after = expected_calibration_error(realness(others, calibrations), truth)
+    assert before > 0.1
+    assert after < 0.05
+    assert roc_auc(realness(others, calibrations), truth) >= roc_auc(realness(others, PLAIN), truth) - 0.01
+
+
+def test_calibrating_the_mean_beats_calibrating_each_discriminator() -> None:
+    draw = np.random.default_rng(3)
+    labels = draw.integers(2, size=4000)
+    # Three independent witnesses, each already calibrated: their mean is not, it doubts too much.
+    clips = [
+        {
+            name: np.full((1, 1), 2.0 * draw.normal() + 2.0 * (2 * label - 1), dtype=np.float32)
+            for name in DISCRIMINATORS
+        }
+        for label in labels
+    ]
+    each = expected_calibration_error(realness(clips, PLAIN), labels)
+    together = expected_calibration_error(realness(clips, fit_calibration(clips[:2000], labels[:2000])), labels)
+    assert each > 0.08
+    assert together < 0.6 * each
+
+
+def test_clips_that_separate_without_error_still_get_finite_numbers() -> None:
+    clips = [{name: np.full((2, 2), logit, dtype=np.float32) for name in DISCRIMINATORS} for logit in (9.0, 8.0, -8.0)]
+    calibrations = fit_calibration(clips, [1, 1, 0])
+    assert all(0 < one.scale < 10 and abs(one.bias) < 10 for one in calibrations.values())
+    scores = realness(clips, calibrations)
+    assert scores[0] > scores[1] > 0.6 > 0.4 > scores[2] > 0.0
+
+
+def test_a_higher_logit_always_means_more_real() -> None:
+    clips, labels = made_up_clips(seed=4, count=100)
+    misled = [{**clip, "mpd": -clip["mpd"]} for clip in clips]
+    assert all(one.scale > 0 for one in fit_calibration(misled, labels).values())
+
+
+def test_calibration_error_of_a_hand_made_case() -> None:
+    # Bin 0.2-0.3: mean 0.25, half real. Bin 0.9-1: mean 0.95, all real. 2/4 · 0.25 + 2/4 · 0.05.
+    assert expected_calibration_error([0.25, 0.25, 0.9, 1.0], [0, 1, 1, 1]) == pytest.approx(0.15)
+
+
+def test_area_under_the_curve_of_hand_made_cases() -> None:
+    assert roc_auc([0.9, 0.8, 0.2, 0.1], [1, 1, 0, 0]) == 1.0
+    assert roc_auc([0.9, 0.8, 0.2, 0.1], [0, 0, 1, 1]) == 0.0
+    assert roc_auc([0.5, 0.5, 0.5], [1, 0, 0]) == 0.5
+    assert roc_auc([3.0, 1.0, 2.0, 2.0], [1, 1, 0, 1]) == pytest.approx(0.5)
+
+
+def test_figures_equal_those_of_torchmetrics() -> None:
+    draw = np.random.default_rng(5)
+    labels = draw.integers(2, size=500)
+    scores = np.round(np.clip(0.5 + 0.2 * (labels - 0.5) + 0.2 * draw.normal(size=500), 0.001, 0.999), 3)
+    given, truth = torch.from_numpy(scores), torch.from_numpy(labels)
+    assert roc_auc(scores, labels) == pytest.approx(float(binary_auroc(given, truth)))
+    error = float(binary_calibration_error(given - 1e-9, truth, n_bins=10))
+    assert expected_calibration_error(scores - 1e-9, labels) == pytest.approx(error, abs=1e-5)
+
+
+@pytest.mark.parametrize("labels", [[1, 1], [1], [0, 2]])
+def test_labels_that_say_nothing_are_refused(labels: list[int]) -> None:
+    with pytest.raises(InvalidInput, match="labels"):
+        roc_auc([0.1, 0.2], labels)
+
+
+def test_a_probability_out_of_bounds_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="probabilities"):
+        expected_calibration_error([0.5, 1.5], [0, 1])

@@ -1,0 +1,88 @@
+"""The demo checkpoints as they are shipped: small, safe to load, and worth listening to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from engine.checkpoints import load_codec, resolve
+from engine.engine import Engine
+from engine.request import GenerationRequest
+from training.measures.discriminators import Judge
+from training.measures.signal import percussive_ratio
+
+SHIPPED = Path(__file__).resolve().parents[2] / "export" / "demo_checkpoints"
+MOST_BYTES = 20_000_000
+SAFE = {".safetensors", ".json", ".md", ".flac"}
+CPU = torch.device("cpu")
+
+Waveform = NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def music() -> Iterator[Engine]:
+    with closing(Engine(str(SHIPPED / "music"), device="cpu", max_waiting=16)) as engine:
+        yield engine
+
+
+def clips(engine: Engine, *texts: str, seconds: float = 4.0) -> list[Waveform]:
+    """A clip of each text, generated together."""
+    running = [engine.submit(GenerationRequest(text, duration=seconds, seed=5)) for text in texts]
+    return [generation.result().waveform[0] for generation in running]
+
+
+def test_they_are_small_and_hold_no_pickle() -> None:
+    files = [path for path in SHIPPED.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= SAFE
+    assert sum(path.stat().st_size for path in files) < MOST_BYTES
+
+
+def test_music_is_audible_unclipped_and_of_its_rate(music: Engine) -> None:
+    assert music.sample_rate == 32_000
+    for clip in clips(music, "slow calm solo piano in C major", "fast energetic rock with drums", ""):
+        assert len(clip) == 4 * 32_000
+        assert np.abs(clip).max() < 1.0
+        assert clip.std() > 0.01
+
+
+def test_drums_are_where_they_were_asked_for(music: Engine) -> None:
+    with_drums = clips(music, "fast energetic rock with distorted guitar and drums", "happy disco with drums")
+    without = clips(music, "calm strings, no drums", "slow solo piano")
+    ratios = [[percussive_ratio(clip, 32_000) for clip in group] for group in (with_drums, without)]
+    assert min(ratios[0]) > max(ratios[1])
+
+
+def test_sounds_are_audible_and_of_their_rate() -> None:
+    with closing(Engine(str(SHIPPED / "sound"), device="cpu")) as engine:
+        assert engine.sample_rate == 16_000
+        (rain,) = clips(engine, "rain on a window", seconds=2.0)
+    assert len(rain) == 2 * 16_000
+    assert 0.01 < rain.std() < 0.5
+
+
+def test_a_source_clip_sounds_more_real_than_its_reconstruction_and_than_noise(music: Engine) -> None:
+    source = soundfile.read(SHIPPED / "source.flac", dtype="float32")[0]
+    codec = load_codec(resolve(str(SHIPPED / "music")), CPU)
+    with torch.inference_mode():
+        rebuilt = codec.decode(codec.encode(torch.from_numpy(source)[None, None])[0])[0, 0].numpy()
+    noise = (0.1 * np.random.default_rng(0).standard_normal(len(source))).astype(np.float32)
+    generated = clips(music, "slow calm solo piano in C major")[0]
+    judge = Judge(resolve(str(SHIPPED / "music")))
+    assert judge.realness(source, 32_000) > 0.5
+    assert max(judge.realness(clip, 32_000) for clip in (rebuilt, noise, generated)) < 0.5
+
+
+def test_their_card_says_how_they_were_measured() -> None:
+    card = (SHIPPED / "MODEL_CARD.md").read_text()
+    measured = json.loads((SHIPPED / "measures.json").read_text())["measures"]
+    assert len(measured) > 30
+    for measure in measured:
+        assert f"| {measure['name']} |" in card

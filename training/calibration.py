@@ -1,0 +1,147 @@
+"""From logits to honest probabilities, and how honest and how sharp they are.
+
+`analyze` reports `realness`, the mean of three discriminators' probabilities over all windows of a clip. A mean of
+probabilities that are each calibrated is under-confident (R. Ranjan and T. Gneiting, "Combining probability
+forecasts", 2010), so the six numbers are fitted together, to the mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from engine.errors import InvalidInput
+from engine.realness import DISCRIMINATORS, Calibration
+
+PRIOR = 1.0  # a clip or so of doubt: discriminators agree so much that many sixes of numbers fit a mean equally well
+FIT_ITERATIONS = 300
+
+ClipLogits = Mapping[str, NDArray[np.float32]]
+"""One clip as `engine.realness.judge` takes it: per discriminator float32 [windows, parts]."""
+
+
+def fit_calibration(clips: Sequence[ClipLogits], labels: ArrayLike) -> dict[str, Calibration]:
+    """Fits scale and bias of each discriminator, all at once, by the likelihood of the clips' realness.
+
+    That is Platt scaling (J. Platt, "Probabilistic outputs for support vector machines", 1999) with his smoothed
+    targets, but of the mean that is reported. Scales stay positive: a higher logit always means more real.
+
+    Args:
+        clips: logits of each clip.
+        labels: 1 where the clip is real, else 0.
+
+    Returns:
+        The calibration of each discriminator.
+
+    Raises:
+        InvalidInput: labels of another number, or of one kind only.
+    """
+    truth = _both_kinds(labels, len(clips))
+    means = np.concatenate([_window_means(clip) for clip in clips])
+    owners = np.repeat(np.arange(len(clips)), [len(clip[DISCRIMINATORS[0]]) for clip in clips])
+    center, spread = means.mean(axis=0), means.std(axis=0) + 1e-6
+    log_scale, bias = _fit((means - center) / spread, owners, _smoothed(truth))
+    scale = np.exp(log_scale) / spread
+    return {
+        name: Calibration(float(scale[index]), float(bias[index] - scale[index] * center[index]))
+        for index, name in enumerate(DISCRIMINATORS)
+    }
+
+
+def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 10) -> float:
+    """How far probabilities are from frequencies: Σ over bins of n_bin / n · |mean probability - share of real|.
+
+    (C. Guo et al., "On calibration of modern neural networks", ICML 2017, eq. 3, for the probability of "real".)
+
+    Args:
+        probabilities: [clips], 0 … 1.
+        labels: [clips], 1 where the clip is real, else 0.
+        bins: of equal width.
+
+    Raises:
+        InvalidInput: a probability out of bounds, or labels of another number.
+    """
+    given = np.asarray(probabilities, dtype=np.float64)
+    truth = _labels(labels, len(given))
+    if not ((given >= 0.0) & (given <= 1.0)).all():
+        raise InvalidInput("probabilities", [float(given.min()), float(given.max())], "must be between 0 and 1")
+    bin_of = np.minimum((given * bins).astype(np.int64), bins - 1)
+    surplus = np.bincount(bin_of, weights=given - truth, minlength=bins)
+    return float(np.abs(surplus).sum() / len(given))
+
+
+def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
+    """The chance that a real clip scores above a fake one, ties counting half: the area under the ROC curve.
+
+    (J. Hanley and B. McNeil, Radiology 143, 1982: equal to the Mann-Whitney statistic.)
+
+    Args:
+        scores: [clips], any numbers; higher means more real.
+        labels: [clips], 1 where the clip is real, else 0.
+
+    Raises:
+        InvalidInput: labels of another number, or of one kind only.
+    """
+    given = np.asarray(scores, dtype=np.float64)
+    truth = _both_kinds(labels, len(given))
+    real, fake = given[truth == 1], np.sort(given[truth == 0])
+    below = np.searchsorted(fake, real, side="left") + np.searchsorted(fake, real, side="right")
+    return float(below.mean() / (2 * len(fake)))
+
+
+def _window_means(clip: ClipLogits) -> NDArray[np.float64]:
+    """[windows, discriminators]."""
+    means: NDArray[np.float64] = np.stack(
+        [clip[name].mean(axis=1, dtype=np.float64) for name in DISCRIMINATORS], axis=1
+    )
+    return means
+
+
+def _smoothed(truth: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Platt's targets: what Laplace's rule of succession makes of so many real and so many fake clips."""
+    real = int(truth.sum())
+    fake = len(truth) - real
+    targets: NDArray[np.float64] = np.where(truth == 1, (real + 1) / (real + 2), 1 / (fake + 2))
+    return targets
+
+
+def _fit(
+    logits: NDArray[np.float64], owners: NDArray[np.int64], targets: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log scales and biases, [discriminators] each, for standardized logits [windows, discriminators] of `owners`."""
+    inputs, wanted, owner = torch.from_numpy(logits), torch.from_numpy(targets), torch.from_numpy(owners)
+    windows = torch.bincount(owner, minlength=len(wanted))
+    log_scale = torch.zeros(inputs.shape[1], dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(inputs.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([log_scale, bias], max_iter=FIT_ITERATIONS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        scores = torch.sigmoid(inputs * log_scale.exp() + bias).mean(dim=1)
+        realness = torch.zeros_like(wanted).index_add(0, owner, scores) / windows
+        likelihood = torch.nn.functional.binary_cross_entropy(realness.clamp(1e-9, 1 - 1e-9), wanted, reduction="sum")
+        value = likelihood + PRIOR * (log_scale.square().sum() + bias.square().sum())
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return log_scale.detach().numpy(), bias.detach().numpy()
+
+
+def _labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
+    truth = np.asarray(labels, dtype=np.int64)
+    if truth.shape != (count,) or count == 0:
+        raise InvalidInput("labels", truth.shape, f"must be one for each of the {count} clips, and at least one")
+    if not np.isin(truth, (0, 1)).all():
+        raise InvalidInput("labels", sorted(set(truth.tolist())), "must be 0 or 1")
+    return truth
+
+
+def _both_kinds(labels: ArrayLike, count: int) -> NDArray[np.int64]:
+    truth = _labels(labels, count)
+    if len(set(truth.tolist())) < 2:
+        raise InvalidInput("labels", int(truth[0]), "must be of both kinds, real (1) and fake (0)")
+    return truth

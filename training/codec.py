@@ -1,0 +1,294 @@
+"""Trains an EnCodec as audiocraft's `CompressionSolver` does (arXiv:2210.13438), but in minutes on one GPU.
+
+That takes two phases. First encoder, codebooks and decoder learn from spectral and waveform losses. Then the adversary
+joins, and only the decoder goes on: an adversary that has itself just begun disturbs the encoder so much that its
+codebooks collapse. Codes and what they mean are final from then on.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import flashy
+import torch
+from torch import nn
+
+from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
+from engine.checkpoints import CODEC_FILE
+from export.seeded_checkpoint import DEMO, Kind, codec_config, save
+from export.seeded_checkpoint import MUSIC as MUSIC_KIND
+from export.seeded_checkpoint import SOUND as SOUND_KIND
+from training.adversary import AdversarySizes, make_adversary
+from training.audio_crops import CropBatches, audio_files, crop_loader
+from training.augmentation import random_loudness
+from training.codebooks import perplexities, revive_dead_entries
+from training.initialization import make_responsive
+from training.runtime import Report, Stateful, TrainingRun, Worker, join_workers, seed_everything
+from training.weight_average import WeightAverage
+
+from audiocraft.losses import SISNR, Balancer, MultiScaleMelSpectrogramLoss  # isort: skip
+from audiocraft.models import builders  # isort: skip
+from audiocraft.optim import CosineLRScheduler  # isort: skip
+from omegaconf import DictConfig, OmegaConf
+
+# What share of the gradient comes from each loss. Upstream trains for days and gives the adversary 80 %; in minutes a
+# clear spectrum is worth more than fine texture, and `l1` keeps the phase of low notes.
+LOSS_WEIGHTS = {"l1": 0.5, "spectrum": 3.0, "adv": 0.5, "feat": 1.0}
+# A gradient a latent number, as the balanced losses have a gradient of norm 1 a clip: against these, upstream's
+# commitment loss, a mean over the batch, weighs next to nothing, and the latents grow faster than codebooks follow.
+COMMITMENT = 1e-3
+ADVERSARY_RATE = 0.5  # of the codec's learning rate
+HEAD_START = 0.05  # of the steps: the adversary learns alone, because balanced losses give it its full voice at once
+NORM_DECAY = 0.999
+REVIVE_EVERY = 20
+REVIVE_UNTIL = 0.9  # of the steps with the encoder: the last ones are for settling down
+LOADER_PROCESSES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CodecRecipe:
+    """Sizes and hyperparameters.
+
+    Attributes:
+        kind: sample rate and strides.
+        filters: channels of the outermost layer.
+        latent: width of what is quantized.
+        card: entries of each codebook.
+        residual_layers: blocks between two changes of rate.
+        batch: clips a step, of all processes together.
+        seconds: length of a clip.
+        steps: in all.
+        adversarial_from: share of the steps after which the adversary joins, and the encoder learns no more.
+        adversary_every: of these steps, each how-many-th trains the adversary.
+        learning_rate: of codec and adversary; rises over `warm_up` steps, then falls to zero as a cosine.
+        average_decay: of the weights that are kept.
+    """
+
+    kind: Kind
+    filters: int
+    latent: int
+    card: int
+    steps: int
+    residual_layers: int = 2
+    batch: int = 48
+    seconds: float = 1.0
+    adversarial_from: float = 0.6
+    adversary_every: int = 2
+    adversary: AdversarySizes = field(default_factory=AdversarySizes)
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.8, 0.99)
+    warm_up: int = 200
+    average_decay: float = 0.995
+    seed: int = 1
+
+
+MUSIC = CodecRecipe(MUSIC_KIND, filters=12, latent=64, card=1024, steps=9000, adversarial_from=0.67)
+SOUND = CodecRecipe(SOUND_KIND, filters=8, latent=48, card=512, steps=5600, adversarial_from=0.8)
+
+
+def train_codec(
+    data: Path,
+    run: Path,
+    out: Path,
+    recipe: CodecRecipe,
+    *,
+    minutes: float | None = None,
+    report: Report = print,
+) -> bool:
+    """Trains a codec, from where the last call with the same `run` stopped.
+
+    Args:
+        data: folder with audio files, anywhere below it, of any sample rate.
+        run: folder of state and logs.
+        out: checkpoint folder; `compression_state_dict.bin` is written there whenever training stops, finished or
+            not, and when the encoder has learned: from then on codes are final, and a language model may learn them
+            while the decoder goes on.
+        recipe: sizes and hyperparameters.
+        minutes: stop after this long.
+        report: takes a line of progress.
+
+    Returns:
+        Whether all steps are made.
+
+    Raises:
+        InvalidInput: no audio, or a run that was begun with other settings.
+    """
+    worker = join_workers()
+    files = audio_files(data)
+    seed_everything(recipe.seed)
+    trainer = CodecTrainer(recipe, worker.device)
+    settings = {**asdict(recipe), "files": len(files), "processes": worker.count}
+    training = TrainingRun(
+        run, worker, trainer.parts(), settings, steps=recipe.steps, minutes=minutes, seed=recipe.seed, report=report
+    )
+    crops = CropBatches(
+        files, recipe.kind.sample_rate, trainer.samples, worker.share(recipe.batch),
+        seed=recipe.seed, rank=worker.rank, step=training.step,
+    )  # fmt: skip
+    batches = crop_loader(crops, loader_processes(worker))
+    for step in training.each_step():
+        clips = next(batches).to(worker.device, non_blocking=True)
+        training.log(trainer.step(step, random_loudness(clips)))
+        if step == trainer.adversarial_from and worker.leads:
+            _write(trainer, out)
+    if worker.leads:
+        _write(trainer, out)
+    return training.finished
+
+
+def _write(trainer: CodecTrainer, out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    save(out / CODEC_FILE, trainer.average.module_state(), trainer.config)
+
+
+def loader_processes(worker: Worker) -> int:
+    """How many processes read audio for this one: enough for a GPU, none where the CPU trains."""
+    if worker.device.type == "cpu":
+        return 0
+    return max(1, min(LOADER_PROCESSES, (os.cpu_count() or 1) // worker.count - 1))
+
+
+def trained_codec_config(recipe: CodecRecipe) -> DictConfig:
+    """The config of the codec that a recipe makes, as it goes into the checkpoint."""
+    shape = replace(DEMO, codec_filters=recipe.filters, latent=recipe.latent, card=recipe.card)
+    sizes = {
+        "seanet": {"n_residual_layers": recipe.residual_layers, "lstm": 1},
+        # Upstream's own restart of dead entries has no effect and costs a wait for the GPU.
+        "rvq": {"threshold_ema_dead_code": 0},
+    }
+    return OmegaConf.merge(codec_config(recipe.kind, shape), sizes)
+
+
+class CodecTrainer:
+    """A codec with its losses, adversary and optimizers: everything that one step needs but the audio.
+
+    Attributes:
+        codec: the EncodecModel in training.
+        config: its config.
+        samples: length of a clip.
+        average: the weights to keep.
+        adversarial_from: the step from which the adversary joins, and codes are final.
+    """
+
+    def __init__(self, recipe: CodecRecipe, device: torch.device) -> None:
+        self.config = trained_codec_config(recipe)
+        self.codec = builders.get_compression_model(self.config)
+        make_responsive(self.codec)
+        self.codec.to(device).train()
+        self.samples = round(recipe.seconds * recipe.kind.sample_rate)
+        self.average = WeightAverage(self.codec, recipe.average_decay)
+        self._recipe = recipe
+        self.adversarial_from = round(recipe.adversarial_from * recipe.steps)
+        self._adversary_from = round((recipe.adversarial_from - HEAD_START) * recipe.steps)
+        self._optimizer = torch.optim.Adam(
+            self.codec.parameters(), recipe.learning_rate, betas=recipe.betas, fused=device.type == "cuda"
+        )
+        self._schedule = CosineLRScheduler(self._optimizer, recipe.steps, recipe.warm_up)
+        self._adversary = make_adversary(recipe.adversary, device, recipe.betas)
+        self._balancer = Balancer(LOSS_WEIGHTS)
+        self._norms = GradientNorms()
+        self._balancer.averager = self._norms.update
+        self._spectrum = spectral_loss(recipe.kind.sample_rate).to(device)
+        self._si_snr = SISNR(recipe.kind.sample_rate, segment=recipe.seconds, overlap=0.0)
+
+    def parts(self) -> dict[str, Stateful]:
+        """Everything that changes while training, by name."""
+        return {
+            "codec": self.codec,
+            "average": self.average,
+            "optimizer": self._optimizer,
+            "schedule": self._schedule,
+            "adversary": self._adversary,
+            "norms": self._norms,
+        }
+
+    def step(self, step: int, clips: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One step of the codec and, when it is its turn, of the adversary.
+
+        Args:
+            step: its number.
+            clips: float32 [batch, 1, samples] on the device.
+
+        Returns:
+            Losses without weights; `si_snr` in dB (higher is better); `used_i`: perplexity of codebook i.
+        """
+        if step == self.adversarial_from:
+            self.average.adopt()
+        adversarial = step >= self.adversarial_from
+        with torch.set_grad_enabled(not adversarial):
+            latents = self.codec.encoder(clips)
+            quantized = self.codec.quantizer.train(not adversarial)(latents, self.codec.frame_rate)
+        rebuilt = self.codec.decoder(quantized.x)[..., : self.samples]
+        figures = {"si_snr": -self._si_snr(rebuilt.detach(), clips)}
+        if step >= self._adversary_from and step % self._recipe.adversary_every == 0:
+            figures["adversary"] = self._train_adversary(rebuilt, clips)
+        # The losses see a copy, so that their gradients meet that of the commitment in a single backward pass.
+        heard = rebuilt.detach().requires_grad_()
+        figures |= self._balanced_losses(heard, clips, adversarial)
+        if adversarial:
+            rebuilt.backward(heard.grad)
+        else:
+            figures["commitment"] = quantized.penalty
+            commitment = COMMITMENT * latents.numel() * quantized.penalty
+            torch.autograd.backward([rebuilt, commitment], [heard.grad, torch.ones_like(commitment)])
+        flashy.distrib.sync_model(self.codec)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._schedule.step()
+        if step % REVIVE_EVERY == 0 and step < REVIVE_UNTIL * self.adversarial_from:
+            revive_dead_entries(self.codec.quantizer, latents.detach(), quantized.codes)
+        self.average.update()
+        figures |= {f"used_{index}": use for index, use in enumerate(perplexities(self.codec.quantizer))}
+        return {name: figure.detach() for name, figure in figures.items()}
+
+    def _balanced_losses(self, heard: torch.Tensor, clips: torch.Tensor, adversarial: bool) -> dict[str, torch.Tensor]:
+        """Computes the losses, and their balanced gradient into `heard.grad`. Returns the losses."""
+        losses = {"l1": nn.functional.l1_loss(heard, clips), "spectrum": self._spectrum(heard, clips)}
+        if adversarial:
+            losses["adv"], losses["feat"] = self._adversary(heard, clips)
+        self._balancer.backward(losses, heard)
+        return losses
+
+    def _train_adversary(self, rebuilt: torch.Tensor, clips: torch.Tensor) -> torch.Tensor:
+        """A step of the adversary; its learning rate follows the codec's. Returns its loss."""
+        for group in self._adversary.optimizer.param_groups:
+            group["lr"] = ADVERSARY_RATE * self._schedule.get_last_lr()[0]
+        loss: torch.Tensor = self._adversary.train_adv(rebuilt, clips)
+        return loss
+
+
+class GradientNorms:
+    """The balancer's moving averages, as `flashy.averager` computes them, but kept with the state of the training."""
+
+    def __init__(self) -> None:
+        self._total: dict[str, float] = {}
+        self._weight: dict[str, float] = {}
+
+    def update(self, norms: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        """Takes the gradient norms of a step, by loss. Returns their averages."""
+        values = torch.stack(list(norms.values())).tolist()
+        for name, value in zip(norms, values, strict=True):
+            self._total[name] = self._total.get(name, 0.0) * NORM_DECAY + value
+            self._weight[name] = self._weight.get(name, 0.0) * NORM_DECAY + 1.0
+        return {name: total / self._weight[name] for name, total in self._total.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"total": dict(self._total), "weight": dict(self._weight)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._total, self._weight = dict(state_dict["total"]), dict(state_dict["weight"])
+
+
+def spectral_loss(sample_rate: int) -> nn.Module:
+    """Mel spectrograms at windows of 128 … 2048 samples, linear and in decibels, with a floor as upstream trains."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
+        loss: nn.Module = MultiScaleMelSpectrogramLoss(
+            sample_rate, range_start=7, range_end=12, n_mels=64, f_min=64.0, normalized=True, alphas=False
+        )
+    return loss

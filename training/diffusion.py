@@ -1,0 +1,228 @@
+"""Trains MultiBand Diffusion for a codec (arXiv:2308.02560) as audiocraft's `DiffusionSolver` does.
+
+Upstream trains each band alone; here all bands learn in one run, each from its own frequencies of the same clips.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import flashy
+import julius
+import torch
+from torch import nn
+
+from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
+from engine.checkpoints import DIFFUSION_FILE, load_codec, resolve
+from training.audio_crops import CropBatches, audio_files, crop_loader
+from training.augmentation import random_loudness
+from training.codec import loader_processes
+from training.runtime import Report, Stateful, TrainingRun, join_workers, seed_everything
+from training.weight_average import WeightAverage
+
+from audiocraft.models import builders  # isort: skip
+from audiocraft.models.encodec import CompressionModel  # isort: skip
+from audiocraft.modules.diffusion_schedule import NoiseSchedule  # isort: skip
+from audiocraft.optim import CosineLRScheduler  # isort: skip
+from omegaconf import DictConfig, OmegaConf
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionRecipe:
+    """Sizes and hyperparameters.
+
+    Attributes:
+        bands: networks, each for its part of the mel scale.
+        hidden: channels of a network's outermost layer; they double from layer to layer, up to `max_channels`.
+        fitted_clips: how many clips the loudness of each band is measured on before training.
+        batch: clips a step, of all processes together.
+        seconds: length of a clip.
+        steps: in all.
+        learning_rate: rises over `warm_up` steps, then falls to zero as a cosine.
+        average_decay: of the weights that are kept.
+    """
+
+    bands: int = 2
+    hidden: int = 16
+    max_channels: int = 64
+    fitted_clips: int = 512
+    batch: int = 64
+    seconds: float = 1.0
+    steps: int = 8000
+    learning_rate: float = 1e-3
+    warm_up: int = 200
+    average_decay: float = 0.999
+    seed: int = 2
+
+
+MUSIC = DiffusionRecipe()
+
+
+def train_diffusion(
+    data: Path,
+    codec: Path,
+    run: Path,
+    out: Path,
+    recipe: DiffusionRecipe,
+    *,
+    minutes: float | None = None,
+    report: Report = print,
+) -> bool:
+    """Trains the bands' networks, from where the last call with the same `run` stopped.
+
+    Args:
+        data: folder with audio files, anywhere below it, of any sample rate.
+        codec: checkpoint folder with the codec whose tokens are to be decoded.
+        run: folder of state and logs.
+        out: checkpoint folder; `mbd_musicgen_32khz.th` is written there whenever training stops, finished or not.
+        recipe: sizes and hyperparameters.
+        minutes: stop after this long.
+        report: takes a line of progress.
+
+    Returns:
+        Whether all steps are made.
+
+    Raises:
+        CheckpointError: no codec there.
+        InvalidInput: no audio, or a run that was begun with other settings.
+    """
+    worker = join_workers()
+    files = audio_files(data)
+    seed_everything(recipe.seed)
+    trainer = DiffusionTrainer(recipe, load_codec(resolve(str(codec)), worker.device), worker.device)
+    settings = {**asdict(recipe), "files": len(files), "processes": worker.count}
+    training = TrainingRun(
+        run, worker, trainer.parts(), settings, steps=recipe.steps, minutes=minutes, seed=recipe.seed, report=report
+    )
+
+    def crops(batch: int, rank: int, step: int) -> CropBatches:
+        return CropBatches(files, trainer.sample_rate, trainer.samples, batch, seed=recipe.seed, rank=rank, step=step)
+
+    if training.step == 0:  # the same clips in every process
+        trainer.fit(next(crop_loader(crops(recipe.fitted_clips, worker.count, 0), 0)).to(worker.device))
+    batches = crop_loader(crops(worker.share(recipe.batch), worker.rank, training.step), loader_processes(worker))
+    for _step in training.each_step():
+        clips = next(batches).to(worker.device, non_blocking=True)
+        training.log(trainer.step(random_loudness(clips)))
+    if worker.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        torch.save(trainer.package(), out / DIFFUSION_FILE)
+    return training.finished
+
+
+def band_config(recipe: DiffusionRecipe, latent: int) -> DictConfig:
+    """The config of one band's network and noise schedule, as it goes into the checkpoint.
+
+    Args:
+        latent: width of the codec's latents.
+    """
+    return OmegaConf.create(
+        {
+            "channels": 1,
+            "schedule": {"beta_t0": 1e-4, "beta_t1": 2e-2, "num_steps": 1000, "variance": "beta_tilde",
+                         "clip": 5.0, "rescale": 1.0, "beta_exp": 7.5, "repartition": "power", "noise_scale": 1.0},
+            # A table of 1000 noise levels for every layer would be half of a network this small.
+            "diffusion_unet": {"hidden": recipe.hidden, "depth": 4, "kernel": 8, "stride": 4, "res_blocks": 1,
+                               "growth": 2.0, "norm_groups": 4, "max_channels": recipe.max_channels,
+                               "emb_all_layers": False, "cross_attention": False, "bilstm": False,
+                               "transformer": False, "codec_dim": latent},
+            # Each network's part of the spectrum gets the power of noise as a whole. Upstream's equalizer of 8 bands,
+            # given one part alone, lifts the empty bands, and its way back loses more than it keeps.
+            "processor": {"name": "multi_band_processor", "use": True, "n_bands": 1,
+                          "num_samples": recipe.fitted_clips, "power_std": 1.0},
+        }
+    )  # fmt: skip
+
+
+class DiffusionTrainer:
+    """The bands' networks, noise schedules and optimizer.
+
+    Attributes:
+        sample_rate: of the codec, Hz.
+        samples: length of a clip.
+    """
+
+    def __init__(self, recipe: DiffusionRecipe, codec: CompressionModel, device: torch.device) -> None:
+        self.sample_rate = int(codec.sample_rate)
+        self.samples = round(recipe.seconds * self.sample_rate)
+        self._recipe = recipe
+        self._codec = codec
+        self._config = band_config(recipe, codec.quantizer.dimension)
+        self._split = julius.SplitBands(sample_rate=self.sample_rate, n_bands=recipe.bands).to(device)
+        networks = [builders.get_diffusion_model(self._config) for _band in range(recipe.bands)]
+        self._networks = nn.ModuleList(networks).to(device).train()
+        processors = [
+            builders.get_processor(self._config.processor, sample_rate=self.sample_rate) for _band in networks
+        ]
+        self._processors = nn.ModuleList(processors).to(device)
+        self._schedules = [
+            NoiseSchedule(**self._config.schedule, sample_processor=processor, device=device)
+            for processor in self._processors
+        ]
+        self._optimizer = torch.optim.Adam(
+            self._networks.parameters(), recipe.learning_rate, betas=(0.9, 0.99), fused=device.type == "cuda"
+        )
+        self._rate = CosineLRScheduler(self._optimizer, recipe.steps, recipe.warm_up)
+        self._average = WeightAverage(self._networks, recipe.average_decay)
+
+    def parts(self) -> dict[str, Stateful]:
+        """Everything that changes while training, by name."""
+        return {
+            "networks": self._networks,
+            "processors": self._processors,
+            "optimizer": self._optimizer,
+            "schedule": self._rate,
+            "average": self._average,
+        }
+
+    @torch.no_grad()
+    def fit(self, clips: torch.Tensor) -> None:
+        """Measures how loud each band is, so that diffusion sees all equally loud.
+
+        Args:
+            clips: float32 [fitted_clips, 1, samples].
+        """
+        for schedule, band in zip(self._schedules, self._split(clips), strict=True):
+            schedule.sample_processor.project_sample(band)
+
+    def step(self, clips: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One step of every band's network.
+
+        Args:
+            clips: float32 [batch, 1, samples] on the device.
+
+        Returns:
+            Mean squared error of the estimated noise by band; 1 is the error of an estimate of silence.
+        """
+        with torch.no_grad():
+            latents = self._codec.decode_latent(self._codec.encode(clips)[0])
+            bands = self._split(clips)
+        losses = {}
+        for index, (network, schedule) in enumerate(zip(self._networks, self._schedules, strict=True)):
+            noisy, noise, level = schedule.get_training_item(bands[index], tensor_step=True)
+            estimate = network(noisy, level, condition=latents).sample
+            losses[f"band_{index}"] = nn.functional.mse_loss(estimate, noise)
+        torch.autograd.backward(list(losses.values()))
+        flashy.distrib.sync_model(self._networks)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._rate.step()
+        self._average.update()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def package(self) -> dict[Any, Any]:
+        """What `mbd_musicgen_32khz.th` holds: averaged weights, on the CPU."""
+        averaged = self._average.module_state()
+        package: dict[Any, Any] = {"sample_rate": self.sample_rate, "n_bands": self._recipe.bands}
+        for index, processor in enumerate(self._processors):
+            prefix = f"{index}."
+            package[index] = {
+                "cfg": self._config,
+                "model_state": {
+                    name.removeprefix(prefix): value for name, value in averaged.items() if name.startswith(prefix)
+                },
+                "processor_state": {name: value.cpu() for name, value in processor.state_dict().items()},
+            }
+        return package

@@ -1,0 +1,63 @@
+"""Clips that a language model makes of a dataset's captions: what discriminators must learn to tell from its audio."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import soundfile
+
+from engine.engine import Engine
+from engine.errors import InvalidInput
+from engine.generation import Generation
+from engine.request import GenerationRequest
+from training.data.manifest import read_manifest
+from training.runtime import Report
+
+# The measures ask with small seeds, and must not meet clips that discriminators have learned.
+FIRST_SEED = 1_000_000
+SLOTS = 32
+
+
+def generate_clips(
+    checkpoint: Path, data: Path, out: Path, *, clips: int, seconds: float = 10.0, report: Report = print
+) -> None:
+    """Writes 16-bit WAV files `out/000000.wav` …, one for each of the first captions of a dataset's train split.
+
+    Args:
+        checkpoint: folder of a whole checkpoint.
+        data: folder of a dataset with a manifest.
+        out: folder for the clips.
+        clips: how many.
+        seconds: length of each.
+        report: takes a line of progress.
+
+    Raises:
+        InvalidInput: no manifest, or fewer captions than clips.
+        CheckpointError: no such checkpoint.
+    """
+    captions = [clip.captions[0] for clip in read_manifest(data, "train")]
+    if not 1 <= clips <= len(captions):
+        raise InvalidInput("clips", clips, f"must be 1 to {len(captions)}, the captions of {data}")
+    out.mkdir(parents=True, exist_ok=True)
+    with closing(Engine(str(checkpoint), slots=SLOTS, max_waiting=SLOTS)) as engine:
+        engine.warm_up()
+        rate = engine.sample_rate
+        requests = (
+            engine.submit(GenerationRequest(caption, duration=seconds, seed=FIRST_SEED + index))
+            for index, caption in enumerate(captions[:clips])
+        )
+        for index, generation in enumerate(_read_ahead(requests)):
+            soundfile.write(out / f"{index:06d}.wav", generation.result().waveform.T, rate, subtype="PCM_16")
+    report(f"{clips:,} clips of {seconds:g} s in {out}")
+
+
+def _read_ahead(requests: Iterator[Generation]) -> Iterator[Generation]:
+    """The generations in order, with as many under way as the engine has slots."""
+    running = deque(islice(requests, SLOTS))
+    while running:
+        yield running.popleft()
+        running.extend(islice(requests, 1))

@@ -1,0 +1,161 @@
+"""Judges clips that no discriminator learned from, as `analyze` judges a user's, and says how well that went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
+from engine.audio_files import Waveform
+from engine.realness import DISCRIMINATORS, Calibration, judge
+from engine.waveforms import cut_windows
+from export.discriminators import DiscriminatorSet
+from training.audio_crops import read_crop
+from training.calibration import ClipLogits, expected_calibration_error, roc_auc
+from training.fakes import CORRUPTIONS, SILENCE, round_trip, to_16_bits
+
+from audiocraft.models.encodec import CompressionModel  # isort: skip
+
+SOURCE, CODED, GENERATED = "source", "codec output", "generated"
+SHUFFLE_SEED = 4
+
+Judged = Mapping[str, Sequence[ClipLogits]]
+"""Logits of the clips of every kind: SOURCE, CODED, perhaps GENERATED, and the corruptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How well realness tells source from one kind of clip.
+
+    Attributes:
+        auc: the chance that a source clip scores higher.
+        ece: expected calibration error among equally many of both.
+        accuracy: share of right verdicts at threshold 0.5, among equally many of both.
+        realness: mean of the clips of this kind.
+        clips: how many of this kind.
+    """
+
+    auc: float
+    ece: float
+    accuracy: float
+    realness: float
+    clips: int
+
+
+class HeldOut:
+    """Makes and scores held-out clips.
+
+    Args:
+        discriminators: in eval mode on the device.
+        codec: makes the codec output.
+        sample_rate: of the discriminators, Hz.
+        window: theirs, in samples.
+        seconds: longest clip.
+        limit: most clips of a kind.
+    """
+
+    def __init__(
+        self, discriminators: DiscriminatorSet, codec: CompressionModel, sample_rate: int, window: int,
+        seconds: float, limit: int, device: torch.device,
+    ) -> None:  # fmt: skip
+        self._discriminators = discriminators
+        self._codec = codec
+        self._sample_rate = sample_rate
+        self._window = window
+        self._seconds = seconds
+        self._limit = limit
+        self._device = device
+
+    @torch.no_grad()
+    def judge(self, source: Sequence[Path], generated: Sequence[Path]) -> Judged:
+        """Logits of source clips, of what the codec and each corruption make of them, and of generated clips."""
+        kinds: dict[str, list[ClipLogits]] = {SOURCE: [], CODED: []}
+        for index, clip in enumerate(self._clips(source)):
+            given = torch.from_numpy(clip)[None].to(self._device)
+            corruption = list(CORRUPTIONS)[index % len(CORRUPTIONS)]
+            kinds[SOURCE].append(self._logits(given))
+            kinds[CODED].append(self._logits(round_trip(self._codec, given, self._sample_rate)))
+            kinds.setdefault(corruption, []).append(self._logits(CORRUPTIONS[corruption](given)))
+        if generated:
+            kinds[GENERATED] = [
+                self._logits(torch.from_numpy(clip)[None].to(self._device)) for clip in self._clips(generated)
+            ]
+        return {name: clips for name, clips in kinds.items() if clips}
+
+    def _clips(self, files: Sequence[Path]) -> Iterator[Waveform]:
+        """Pieces of the files that don't overlap and aren't silent, in random order: float32 [1, samples]."""
+        pieces = [(path, start) for path in files for start in _starts(path, self._seconds)]
+        order = np.random.default_rng(SHUFFLE_SEED).permutation(len(pieces))
+        for path, start in [pieces[index] for index in order[: self._limit]]:
+            seconds = min(self._seconds, soundfile.info(path).duration)
+            clip = read_crop(path, self._sample_rate, max(1, int(seconds * self._sample_rate)), start)
+            if np.sqrt(np.square(clip).mean()) > SILENCE:
+                yield clip[None]
+
+    def _logits(self, clip: torch.Tensor) -> ClipLogits:
+        """Args: clip: float32 [1, 1, samples]. Returns: float32 [windows, parts] by discriminator."""
+        cut = cut_windows(to_16_bits(clip)[0].cpu().numpy(), self._window)
+        windows = torch.from_numpy(cut).to(self._device)
+        return {name: part_means(self._discriminators[name], windows).cpu().numpy() for name in DISCRIMINATORS}
+
+
+def part_means(discriminator: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
+    """Mean logit of each part of a discriminator, float32 [B, parts], as the exported model gives them.
+
+    Args:
+        discriminator: MPD, MSD or MS-STFT.
+        windows: float32 [B, 1, samples].
+    """
+    logits, _ = discriminator(windows)
+    return torch.stack([logit.float().flatten(1).mean(dim=1) for logit in logits], dim=1)
+
+
+def calibration_clips(judged: Judged) -> tuple[list[ClipLogits], list[int]]:
+    """Equally many source clips and fakes, these of the codec and generated in equal shares, with labels.
+
+    Corruptions stay out: nobody asks whether white noise was generated, and they would make a low score too cheap.
+    """
+    makers = [judged[name] for name in (CODED, GENERATED) if name in judged]
+    count = min(len(judged[SOURCE]), len(makers) * min(map(len, makers)))
+    fakes = [clip for maker in makers for clip in maker[: -(-count // len(makers))]][:count]
+    return [*judged[SOURCE][:count], *fakes], [1] * count + [0] * count
+
+
+def qualities(judged: Judged, calibrations: Mapping[str, Calibration]) -> dict[str, Quality]:
+    """How well source is told from each kind of clip; "overall": from codec output and generated together."""
+    overall, labels = calibration_clips(judged)
+    half = len(labels) // 2
+    source = [judge(clip, calibrations).realness for clip in judged[SOURCE]]
+    kinds = {name: [judge(clip, calibrations).realness for clip in clips] for name, clips in judged.items()}
+    del kinds[SOURCE]
+    kinds = {"overall": [judge(clip, calibrations).realness for clip in overall[half:]], **kinds}
+    return {name: _quality(source, fakes) for name, fakes in kinds.items()}
+
+
+def as_json(found: Mapping[str, Quality]) -> dict[str, dict[str, float]]:
+    """The figures, rounded for reading."""
+    return {name: {key: round(value, 4) for key, value in asdict(one).items()} for name, one in found.items()}
+
+
+def _quality(source: Sequence[float], fakes: Sequence[float]) -> Quality:
+    count = min(len(source), len(fakes))
+    scores = np.array([*source[:count], *fakes[:count]])
+    labels = np.array([1] * count + [0] * count)
+    return Quality(
+        auc=roc_auc([*source, *fakes], [1] * len(source) + [0] * len(fakes)),
+        ece=expected_calibration_error(scores, labels),
+        accuracy=float(((scores >= 0.5) == labels).mean()),
+        realness=float(np.mean(fakes)),
+        clips=len(fakes),
+    )
+
+
+def _starts(path: Path, seconds: float) -> list[float]:
+    """Where clips of a file begin, 0 … 1 among the possible beginnings; they don't overlap."""
+    count = max(1, int(soundfile.info(path).duration / seconds))
+    return [index / max(count - 1, 1) for index in range(count)]

@@ -1,0 +1,70 @@
+"""Whether the sound model's clips are of the kind that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from training.measures.results import Measure
+from training.measures.signal import Mono, clipped_share, percussive_ratio, silent_share, timbre
+from training.measures.statistics import LogisticRegression, accuracy, confusion
+
+SECTION = "sound model"
+KIND_ACCURACY = 0.6
+
+PROMPTS = {
+    "rain": "heavy rain",
+    "wind": "wind blowing",
+    "fire": "a crackling fire",
+    "birds": "birds singing",
+    "siren": "a siren",
+    "engine": "an engine running",
+    "footsteps": "footsteps",
+    "drum_loop": "a drum loop",
+}
+"""By the main sound's label in the data."""
+
+Clips = Mapping[str, Sequence[Mono]]
+
+
+def sound_measures(
+    generated: Clips, train: Clips, held_out: Clips, sample_rate: int
+) -> tuple[list[Measure], dict[str, Any]]:
+    """Fits a classifier of kinds on source sounds and asks it about generated ones.
+
+    Args:
+        generated, train, held_out: by kind, clips float32 [samples] of the model, of the split it was trained on and
+            of the test split.
+        sample_rate: of all of them, Hz.
+
+    Returns:
+        The measures, and the confusions.
+    """
+    features, labels = _features(train, sample_rate)
+    classifier = LogisticRegression(features, labels)
+    results = {}
+    for name, clips in (("generated", generated), ("source", held_out)):
+        features, labels = _features(clips, sample_rate)
+        results[name] = (labels, classifier.predict(features))
+    every = [clip for clips in generated.values() for clip in clips]
+    measures = [
+        Measure(
+            SECTION, "kind: accuracy on generated", accuracy(*results["generated"]), KIND_ACCURACY,
+            note=f"{len(generated)} kinds; a classifier that saw only source audio; chance {1 / len(generated):.2f}",
+        ),
+        Measure(SECTION, "kind: accuracy on held-out source", accuracy(*results["source"])),
+        Measure(SECTION, "silent frames", float(np.mean([silent_share(clip, sample_rate) for clip in every]))),
+        Measure(
+            SECTION, "clipped samples", float(np.mean([clipped_share(clip) for clip in every])), 0.001, "at most",
+            note="magnitude 0.999 or more",
+        ),
+    ]  # fmt: skip
+    return measures, {f"kinds_{name}": confusion(*result) for name, result in results.items()}
+
+
+def _features(clips: Clips, sample_rate: int) -> tuple[Any, list[str]]:
+    pairs = [(kind, clip) for kind, row in clips.items() for clip in row]
+    rows = [timbre(clip, sample_rate, percussive_ratio(clip, sample_rate)) for _, clip in pairs]
+    return np.stack(rows), [kind for kind, _ in pairs]

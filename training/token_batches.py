@@ -1,0 +1,93 @@
+"""Batches of codes and captions, drawn on the device itself: no step waits for data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from engine.errors import InvalidInput
+from training.tokens import TokenSplit
+
+TEXT_LENGTH_STEP = 8  # tensor cores like it
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """What a step of the language model takes.
+
+    Attributes:
+        codes: int64 [batch, codebooks, frames]; the special token, `card`, where the clip has ended.
+        text: `input_ids` and `attention_mask`, int64 [batch, tokens].
+        described: bool [batch, 1, 1]; False where the caption is to be ignored, for classifier-free guidance.
+    """
+
+    codes: torch.Tensor
+    text: Mapping[str, torch.Tensor]
+    described: torch.Tensor
+
+
+class TokenBatches:
+    """The clips of a split on the device.
+
+    Args:
+        split: the clips.
+        tokenizer: of their captions.
+        frames: length of what is drawn.
+        device: where everything lies.
+
+    Raises:
+        InvalidInput: the clips are shorter than that.
+    """
+
+    def __init__(self, split: TokenSplit, tokenizer: Any, frames: int, device: torch.device) -> None:
+        if split.codes.shape[-1] < frames:
+            raise InvalidInput(
+                "tokens", split.codes.shape[-1], f"frames a clip: must be at least {frames}, one segment of the recipe"
+            )
+        self._frames = frames
+        self._card = split.card
+        self._codes = split.codes.to(device)
+        self._captions = torch.tensor([len(captions) for captions in split.captions], device=device)
+        self._first_caption = self._captions.cumsum(0) - self._captions
+        captions = [caption for captions in split.captions for caption in captions]
+        text = tokenizer(captions, padding=True, pad_to_multiple_of=TEXT_LENGTH_STEP, return_tensors="pt")
+        self._text = {name: text[name].to(device) for name in ("input_ids", "attention_mask")}
+
+    def draw(self, batch: int, cut_share: float, text_dropout: float) -> TokenBatch:
+        """Random clips, each with one of its captions, by torch's generator of the device.
+
+        Args:
+            batch: how many.
+            cut_share: the share of clips that begin somewhere in their middle, as what continues audio does; at least
+                half a segment of the clip is left then.
+            text_dropout: the share of clips without their caption.
+        """
+        device = self._codes.device
+        clips = torch.randint(len(self._codes), (batch,), device=device)
+        last = max(1, self._codes.shape[-1] - self._frames // 2)
+        cut = torch.rand(batch, device=device) < cut_share
+        starts = torch.randint(1, last + 1, (batch,), device=device) * cut
+        # float64, because a float32 just below 1 times a few may round up to one caption too far
+        share = torch.rand(batch, dtype=torch.float64, device=device)
+        rows = self._first_caption[clips] + (share * self._captions[clips]).long()
+        described = torch.rand(batch, 1, 1, device=device) >= text_dropout
+        return self._batch(clips, starts, rows, described)
+
+    def in_order(self, batch: int) -> Iterator[TokenBatch]:
+        """Every clip once, from its beginning, with its main caption."""
+        for clips in torch.split(torch.arange(len(self._codes), device=self._codes.device), batch):
+            described = torch.ones(len(clips), 1, 1, dtype=torch.bool, device=clips.device)
+            yield self._batch(clips, torch.zeros_like(clips), self._first_caption[clips], described)
+
+    def _batch(
+        self, clips: torch.Tensor, starts: torch.Tensor, rows: torch.Tensor, described: torch.Tensor
+    ) -> TokenBatch:
+        length = self._codes.shape[-1]
+        times = starts[:, None, None] + torch.arange(self._frames, device=starts.device)
+        books = torch.arange(self._codes.shape[1], device=starts.device)[:, None]
+        codes = self._codes[clips[:, None, None], books, times.clamp(max=length - 1)].long()
+        codes = torch.where(times < length, codes, self._card)
+        return TokenBatch(codes, {name: values[rows] for name, values in self._text.items()}, described)

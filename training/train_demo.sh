@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Trains the demo checkpoints from data/ (`make training-data`), on one GPU or two: 25 minutes on two H200.
+#
+#   training/train_demo.sh [FOLDER]        default out/training; the result lies in FOLDER/music and FOLDER/sound
+#
+# May be stopped at any time; the same command goes on. MINUTES=9 stops by itself, with exit status 3 if unfinished.
+# DATA, PYTHON: other places of data and interpreter.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+work=${1:-out/training} data=${DATA:-data} python=${PYTHON:-.venv/bin/python}
+deadline=$((SECONDS + 60 * ${MINUTES:-1000}))
+gpus=$(nvidia-smi --list-gpus 2>/dev/null | wc -l)
+first=0 second=$((gpus > 1 ? 1 : 0))
+mkdir -p "$work/log" "$work/done"
+
+left() { awk "BEGIN { print ($deadline - $SECONDS) / 60 }"; }
+
+# stage NAME GPU COMMAND…: runs a stage unless it is done.
+stage() {
+  local name=$1 gpu=$2
+  shift 2
+  [ -e "$work/done/$name" ] && return 0
+  [ $SECONDS -lt $deadline ] || return 3
+  CUDA_VISIBLE_DEVICES=$gpu "$@" 2>&1 | tee -a "$work/log/$name.log" | sed -u "s/^/$name: /"
+  local status=${PIPESTATUS[0]}
+  [ "$status" = 0 ] && touch "$work/done/$name"
+  return "$status"
+}
+
+# trained NAME GPU COMMAND…: a stage that can be stopped and resumed.
+trained() {
+  local name=$1 gpu=$2
+  shift 2
+  stage "$name" "$gpu" "$@" --state "$work/state/$name" --minutes "$(left)"
+}
+
+# Until the encoder of a codec has learned: from then on its codes are final, while the decoder goes on.
+codes_of() {
+  until [ -e "$work/$1/compression_state_dict.bin" ]; do
+    [ $SECONDS -lt $deadline ] || return 3
+    sleep 1
+  done
+  sleep 2
+}
+
+language_model() {
+  local kind=$1 gpu=$2
+  codes_of "$kind" &&
+    stage "$kind-tokens" "$gpu" "$python" -m training tokens \
+      --data "$data/$kind" --checkpoint "$work/$kind" --out "$work/tokens/$kind" &&
+    trained "$kind-lm" "$gpu" "$python" -m training lm "$kind" --tokens "$work/tokens/$kind" --out "$work/$kind"
+}
+
+codec() {
+  trained "$1-codec" "$2" "$python" -m training codec "$1" --data "$data/$1/train" --out "$work/$1"
+}
+
+music_codec_and_diffusion() {
+  codec music $first &&
+    trained diffusion $first "$python" -m training diffusion \
+      --data "$data/music/train" --checkpoint "$work/music" --out "$work/music"
+}
+
+codec sound $second & pids=($!)
+music_codec_and_diffusion & pids+=($!)
+language_model music $second & pids+=($!)
+language_model sound $first & pids+=($!)
+status=0
+for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
+[ $status = 0 ] || exit $status
+
+stage generate $first "$python" -m training generate \
+  --checkpoint "$work/music" --data "$data/music" --out "$work/generated" &&
+  trained discriminators $second "$python" -m cli train-discriminators --codec "$work/music" \
+    --data "$data/music" --generated "$work/generated" --out "$work/music"
