@@ -81,17 +81,19 @@ class MetricsPublisher:
                 failed = True
 
     def _publish(self, snapshot: Snapshot) -> None:
-        for name, metric in {**self._gauges, **self._counters}.items():
+        # In this order, so that who sees a request counted as ended finds its first audio and its frames counted, and
+        # who sees no active slot finds all of that.
+        for seconds in thin(snapshot.step_seconds, STEPS_PER_INTERVAL):
+            self._step_seconds.observe(seconds)
+        for seconds in snapshot.first_audio_seconds:
+            self._first_audio_seconds.observe(seconds)
+        for name, metric in {**self._counters, **self._gauges}.items():
             # Gauges too are moved by their difference: in 24.10 `set` keeps the interpreter lock while it waits for
             # the server's answer, and with it the engine's thread; `increment` and `observe` let it go.
             difference = getattr(snapshot, name) - getattr(self._published, name)
             if difference:
                 metric.increment(difference)
                 setattr(self._published, name, getattr(snapshot, name))
-        for seconds in thin(snapshot.step_seconds, STEPS_PER_INTERVAL):
-            self._step_seconds.observe(seconds)
-        for seconds in snapshot.first_audio_seconds:
-            self._first_audio_seconds.observe(seconds)
 
     def _family(self, name: str, description: str, kind: str) -> Any:
         family = pb_utils.MetricFamily(name=name, description=description, kind=getattr(pb_utils.MetricFamily, kind))

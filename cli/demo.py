@@ -16,13 +16,12 @@ from rich.table import Table
 
 from cli.preparation import export_if_needed
 from cli.spectrogram import save_spectrogram
-from engine.checkpoints import demo_directory
 from serving.server import MODEL_REPOSITORY, EmbeddedServer, Options
 
 SOUND_PROMPT = "rain on a window"
 SOUND_SECONDS = 3.0
-SOURCE_CLIP = "source.flac"
-"""A piece that no model has seen, beside the demo checkpoints: what realness is measured against."""
+SOURCE_CLIP = Path(__file__).resolve().parent.parent / "export" / "demo_checkpoints" / "source.flac"
+"""A piece that no model has seen: what realness is measured against."""
 NOISE_LEVEL = 0.1
 
 
@@ -125,13 +124,12 @@ def _table(rows: list[Row], text: str, seed: int) -> Table:
 
 def _compare(client: Client, out: Path) -> dict[str, Analysis]:
     """Analyses a source clip, the same through EnCodec, what was generated, and noise. Writes the files it makes."""
-    source = demo_directory() / SOURCE_CLIP
-    rebuilt = client.decode(client.encode(source))
+    rebuilt = client.decode(client.encode(SOURCE_CLIP))
     rebuilt.save(out / "source_through_encodec.wav")
     noise = NOISE_LEVEL * np.random.default_rng(0).standard_normal(rebuilt.waveform.shape).astype(np.float32)
     Audio(noise, rebuilt.sample_rate).save(out / "noise.wav")
     return {
-        "a source clip": client.analyze(source),
+        "a source clip": client.analyze(SOURCE_CLIP),
         "the same through EnCodec": client.analyze(out / "source_through_encodec.wav"),
         "the generated music": client.analyze(out / "music.wav"),
         "white noise": client.analyze(out / "noise.wav"),

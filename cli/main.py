@@ -134,7 +134,7 @@ def train_discriminators(
         typer.Option(min=0, help="Stop after so long, with exit status 3; the same command goes on."),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=1, help="Steps in all. Default: 2,000, for minutes on a GPU.")
+        int | None, typer.Option(min=1, help="Steps in all. Default: 1,000, for minutes on a GPU.")
     ] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Pairs of source and fake a step. Default: 48; on a CPU try 8.")

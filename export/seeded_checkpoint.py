@@ -1,8 +1,8 @@
 """Small checkpoints of the real architectures with seeded random weights, in audiocraft's own file layout.
 
-They stand in as `demo` and let every test run the code path that `facebook/musicgen-small` takes: delay pattern,
-4 codebooks, cross-attention on a T5, SEANet with LSTM and residual quantizer, 2 diffusion bands. What they generate
-is noise with a rhythm, not music. Only sizes differ from upstream's configs; a `Shape` holds them.
+They let every test run the code path that `facebook/musicgen-small` takes: delay pattern, 4 codebooks, cross-attention
+on a T5, SEANet with LSTM and residual quantizer, 2 diffusion bands. What they generate is noise with a rhythm, not
+music. Only sizes differ from upstream's configs; a `Shape` holds them. Training begins with the same configs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
 from engine.checkpoints import CODEC_FILE, DIFFUSION_FILE, DISCRIMINATORS_FILE, LM_FILE
 from export.discriminators import DiscriminatorSet
+from export.initialization import make_responsive
 
 from audiocraft.models import builders  # isort: skip
 from audiocraft.models.encodec import EncodecModel  # isort: skip
@@ -151,7 +152,7 @@ def codec_config(kind: Kind, shape: Shape) -> DictConfig:
 def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
     config = codec_config(kind, DEMO)
     codec = builders.get_compression_model(config).eval()
-    _make_responsive(codec)
+    make_responsive(codec)
     # k-means on residuals of real latents: random codebooks would give every clip the same few codes.
     latents = codec.encoder(_practice_sounds(kind.sample_rate))
     quantized = codec.quantizer(latents, FRAME_RATE)
@@ -168,18 +169,6 @@ def _practice_sounds(sample_rate: int) -> torch.Tensor:
     beats = (torch.sin(2 * torch.pi * (1 + torch.arange(8.0)[:, None]) * time) > 0.8).float()
     noise = torch.randn(8, len(time)) * beats
     return ((0.15 * chords + 0.2 * noise) * (0.3 + torch.rand(8, 1)))[:, None]
-
-
-def _make_responsive(codec: EncodecModel) -> None:
-    """Makes the untrained codec's output depend on its input: by default biases drown what passes through.
-
-    torch's default initialization also shrinks variance by 3 a layer; the factor undoes that.
-    """
-    for name, parameter in codec.named_parameters():
-        if "bias" in name:
-            parameter.zero_()
-        elif name.endswith("weight_g"):
-            parameter.mul_(3.0**0.5)
 
 
 def _scale_last_layer(codec: EncodecModel, factor: float) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from export.discriminators import DiscriminatorSet
-from training.initialization import make_responsive
+from export.initialization import make_responsive
 
 from audiocraft.adversarial.losses import (  # isort: skip
     AdversarialLoss,

@@ -20,6 +20,7 @@ from torch import nn
 
 from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
 from engine.checkpoints import CODEC_FILE
+from export.initialization import make_responsive
 from export.seeded_checkpoint import DEMO, Kind, codec_config, save
 from export.seeded_checkpoint import MUSIC as MUSIC_KIND
 from export.seeded_checkpoint import SOUND as SOUND_KIND
@@ -27,7 +28,6 @@ from training.adversary import AdversarySizes, make_adversary
 from training.audio_crops import CropBatches, audio_files, crop_loader
 from training.augmentation import random_loudness
 from training.codebooks import perplexities, revive_dead_entries
-from training.initialization import make_responsive
 from training.runtime import Report, Stateful, TrainingRun, Worker, join_workers, seed_everything
 from training.weight_average import WeightAverage
 
@@ -87,8 +87,8 @@ class CodecRecipe:
     seed: int = 1
 
 
-MUSIC = CodecRecipe(MUSIC_KIND, filters=12, latent=64, card=1024, steps=9000, adversarial_from=0.67)
-SOUND = CodecRecipe(SOUND_KIND, filters=8, latent=48, card=512, steps=5600, adversarial_from=0.8)
+MUSIC = CodecRecipe(MUSIC_KIND, filters=12, latent=64, card=1024, steps=13_000, adversarial_from=0.67)
+SOUND = CodecRecipe(SOUND_KIND, filters=8, latent=48, card=512, steps=9_000, adversarial_from=0.75)
 
 
 def train_codec(
@@ -105,9 +105,9 @@ def train_codec(
     Args:
         data: folder with audio files, anywhere below it, of any sample rate.
         run: folder of state and logs.
-        out: checkpoint folder; `compression_state_dict.bin` is written there whenever training stops, finished or
-            not, and when the encoder has learned: from then on codes are final, and a language model may learn them
-            while the decoder goes on.
+        out: checkpoint folder; `compression_state_dict.bin` is written there when the encoder has learned, and
+            whenever training stops after that: from then on codes are final, and a language model may learn them while
+            the decoder goes on.
         recipe: sizes and hyperparameters.
         minutes: stop after this long.
         report: takes a line of progress.
@@ -136,7 +136,7 @@ def train_codec(
         training.log(trainer.step(step, random_loudness(clips)))
         if step == trainer.adversarial_from and worker.leads:
             _write(trainer, out)
-    if worker.leads:
+    if (training.finished or training.step > trainer.adversarial_from) and worker.leads:
         _write(trainer, out)
     return training.finished
 

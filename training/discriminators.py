@@ -21,12 +21,12 @@ from engine.checkpoints import DISCRIMINATORS_FILE, Checkpoint, load_codec
 from engine.errors import InvalidInput
 from engine.realness import DISCRIMINATORS, Calibration
 from export.discriminators import DiscriminatorSet
+from export.initialization import make_responsive
 from export.seeded_checkpoint import save
 from training.audio_crops import CropBatches, crop_loader
 from training.calibration import fit_calibration
 from training.fakes import alike, corrupt, round_trip
 from training.held_out import SOURCE, HeldOut, as_json, calibration_clips, part_means, qualities
-from training.initialization import make_responsive
 from training.runtime import Report, Stateful, TrainingRun, Worker, join_workers, seed_everything
 from training.splits import Splits, split_files
 
@@ -71,7 +71,7 @@ class DiscriminatorRecipe:
     sample_rate: int = 32_000
     seconds: float = 2.0
     batch: int = 48
-    steps: int = 2000
+    steps: int = 1000
     corrupted: float = 0.1
     generated: float = 0.45
     learning_rate: float = 1e-3

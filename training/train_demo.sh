@@ -8,10 +8,10 @@
 set -uo pipefail
 cd "$(dirname "$0")/.."
 work=${1:-out/training} data=${DATA:-data} python=${PYTHON:-.venv/bin/python}
-deadline=$((SECONDS + 60 * ${MINUTES:-1000}))
+deadline=$(awk "BEGIN { print int(60 * ${MINUTES:-1000}) }")
 gpus=$(nvidia-smi --list-gpus 2>/dev/null | wc -l)
 first=0 second=$((gpus > 1 ? 1 : 0))
-mkdir -p "$work/log" "$work/done"
+mkdir -p "$work/log" "$work/done" || exit
 
 left() { awk "BEGIN { print ($deadline - $SECONDS) / 60 }"; }
 

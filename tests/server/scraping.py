@@ -12,10 +12,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from serving.server import EmbeddedServer
+
+Reading = TypeVar("Reading")
 
 
 def exported(server: EmbeddedServer) -> str:
@@ -52,6 +55,16 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds} seconds")
         time.sleep(0.02)
+
+
+def settled(read: Callable[[], Reading], seconds: float) -> Reading:
+    """What is read once it has stayed the same for so long."""
+    reading, since = read(), time.monotonic()
+    while time.monotonic() - since < seconds:
+        time.sleep(0.02)
+        if (now := read()) != reading:
+            reading, since = now, time.monotonic()
+    return reading
 
 
 class Prometheus:

@@ -99,12 +99,21 @@ def test_a_resumed_training_writes_the_same_codec(sounds: Path, tmp_path: Path) 
         assert torch.equal(value, resumed[name]), name
 
 
-def test_an_unfinished_codec_is_written_and_loads(sounds: Path, tmp_path: Path) -> None:
-    assert not train_codec(sounds, tmp_path / "run", tmp_path / "out", TINY, minutes=0.0, report=quiet)
-    codec = load_codec(resolve(str(tmp_path / "out")), CPU)
-    codes, scale = codec.encode(torch.zeros(1, 1, SAMPLE_RATE))
-    assert scale is None
-    assert codes.shape == (1, 4, 50)
+def test_codes_are_final_from_when_the_codec_is_written_while_its_decoder_goes_on(sounds: Path, tmp_path: Path) -> None:
+    clip = torch.from_numpy(read_crop(audio_files(sounds)[0], SAMPLE_RATE, SAMPLE_RATE, 0.0))[None, None]
+    codes, rebuilt = [], []
+    for step in range(TINY.steps):
+        train_codec(sounds, tmp_path / "run", tmp_path / "out", TINY, minutes=0.0, report=quiet)
+        if step < TINY.adversarial_from * TINY.steps:
+            assert not (tmp_path / "out").exists()
+            continue
+        codec = load_codec(resolve(str(tmp_path / "out")), CPU)
+        with torch.inference_mode():
+            codes.append(codec.encode(clip)[0])
+            rebuilt.append(codec.decode(codes[-1]))
+    assert codes[0].shape == (1, 4, 50)
+    assert all(torch.equal(codes[0], later) for later in codes[1:])
+    assert not torch.equal(rebuilt[0], rebuilt[-1])
 
 
 def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
