@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the demo checkpoints from data/ (`make training-data`), on one GPU or two: 25 minutes on two H200.
+# Trains the demo checkpoints from data/ (`make training-data`), on one GPU or two: sized for 25 minutes on two H200.
 #
 #   training/train_demo.sh [FOLDER]        default out/training; the result lies in FOLDER/music and FOLDER/sound
 #
