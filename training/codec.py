@@ -7,7 +7,6 @@ codebooks collapse. Codes and what they mean are final from then on.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -28,7 +27,7 @@ from training.adversary import AdversarySizes, make_adversary
 from training.audio_crops import CropBatches, audio_files, crop_loader
 from training.augmentation import random_loudness
 from training.codebooks import perplexities, revive_dead_entries
-from training.runtime import Report, Stateful, TrainingRun, Worker, join_workers, seed_everything
+from training.runtime import Report, Stateful, TrainingRun, join_workers, seed_everything
 from training.weight_average import WeightAverage
 
 from audiocraft.losses import SISNR, Balancer, MultiScaleMelSpectrogramLoss  # isort: skip
@@ -47,7 +46,6 @@ HEAD_START = 0.05  # of the steps: the adversary learns alone, because balanced 
 NORM_DECAY = 0.999
 REVIVE_EVERY = 20
 REVIVE_UNTIL = 0.9  # of the steps with the encoder: the last ones are for settling down
-LOADER_PROCESSES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +128,7 @@ def train_codec(
         files, recipe.kind.sample_rate, trainer.samples, worker.share(recipe.batch),
         seed=recipe.seed, rank=worker.rank, step=training.step,
     )  # fmt: skip
-    batches = crop_loader(crops, loader_processes(worker))
+    batches = crop_loader(crops, worker.helpers())
     for step in training.each_step():
         clips = next(batches).to(worker.device, non_blocking=True)
         training.log(trainer.step(step, random_loudness(clips)))
@@ -144,13 +142,6 @@ def train_codec(
 def _write(trainer: CodecTrainer, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     save(out / CODEC_FILE, trainer.average.module_state(), trainer.config)
-
-
-def loader_processes(worker: Worker) -> int:
-    """How many processes read audio for this one: enough for a GPU, none where the CPU trains."""
-    if worker.device.type == "cpu":
-        return 0
-    return max(1, min(LOADER_PROCESSES, (os.cpu_count() or 1) // worker.count - 1))
 
 
 def trained_codec_config(recipe: CodecRecipe) -> DictConfig:

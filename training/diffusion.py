@@ -18,7 +18,6 @@ from engine import audiocraft_imports  # noqa: F401  (first: makes the imports b
 from engine.checkpoints import DIFFUSION_FILE, load_codec, resolve
 from training.audio_crops import CropBatches, audio_files, crop_loader
 from training.augmentation import random_loudness
-from training.codec import loader_processes
 from training.runtime import Report, Stateful, TrainingRun, join_workers, seed_everything
 from training.weight_average import WeightAverage
 
@@ -102,7 +101,7 @@ def train_diffusion(
 
     if training.step == 0:  # the same clips in every process
         trainer.fit(next(crop_loader(crops(recipe.fitted_clips, worker.count, 0), 0)).to(worker.device))
-    batches = crop_loader(crops(worker.share(recipe.batch), worker.rank, training.step), loader_processes(worker))
+    batches = crop_loader(crops(worker.share(recipe.batch), worker.rank, training.step), worker.helpers())
     for _step in training.each_step():
         clips = next(batches).to(worker.device, non_blocking=True)
         training.log(trainer.step(random_loudness(clips)))

@@ -7,7 +7,6 @@ sub-discriminator learns by itself, from binary cross-entropy on its mean logit:
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,7 +35,6 @@ from omegaconf import OmegaConf
 
 REPORT_FILE = "discriminators_report.json"
 MARGIN = 0.5  # seconds of a crop beyond its window: so much of a fake may be the codec's edge
-LOADER_PROCESSES = 8  # for each kind of audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +247,7 @@ def _crops(
         files.train, recipe.sample_rate, samples, worker.share(recipe.batch),
         seed=2 * recipe.seed + stream, rank=worker.rank, step=step,
     )  # fmt: skip
-    processes = 0 if worker.device.type == "cpu" else min(LOADER_PROCESSES, (os.cpu_count() or 1) // worker.count)
-    return crop_loader(batches, processes)
+    return crop_loader(batches, worker.helpers() // 2)  # source and generated audio have their own
 
 
 def _calibrate_and_save(

@@ -26,6 +26,7 @@ STATE_FILE = "training.pt"
 SETTINGS_FILE = "training.json"
 SAVE_SECONDS = 60.0
 REPORT_SECONDS = 10.0
+MOST_HELPERS = 16
 
 Report = Callable[[str], None]
 
@@ -50,6 +51,12 @@ class Worker:
     def leads(self) -> bool:
         """Whether this process saves, logs and reports."""
         return self.rank == 0
+
+    def helpers(self) -> int:
+        """How many processes read audio ahead for this one: enough for a GPU, none where the CPU trains."""
+        if self.device.type == "cpu":
+            return 0
+        return max(2, min(MOST_HELPERS, (os.cpu_count() or 1) // self.count - 1))
 
     def share(self, batch: int) -> int:
         """This process's part of a batch.
