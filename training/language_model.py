@@ -84,7 +84,7 @@ class LanguageModelRecipe:
 
 
 MUSIC = LanguageModelRecipe(
-    MUSIC_KIND, dim=256, heads=4, layers=5, card=1024, steps=18_000, batch=48,
+    MUSIC_KIND, dim=256, heads=4, layers=5, card=1024, steps=16_000, batch=48,
     text=TextEncoderSizes(width=96, layers=2, heads=4, head_width=32, feed_forward=256),
 )  # fmt: skip
 SOUND = LanguageModelRecipe(

@@ -55,21 +55,26 @@ codec() {
   trained "$1-codec" "$2" "$python" -m training codec "$1" --data "$data/$1/train" --out "$work/$1"
 }
 
-music_codec_and_diffusion() {
-  codec music $first &&
-    trained diffusion $first "$python" -m training diffusion \
-      --data "$data/music/train" --checkpoint "$work/music" --out "$work/music"
+diffusion() {
+  trained diffusion $first "$python" -m training diffusion \
+    --data "$data/music/train" --checkpoint "$work/music" --out "$work/music"
 }
 
-codec sound $second & pids=($!)
-music_codec_and_diffusion & pids+=($!)
-language_model music $second & pids+=($!)
-language_model sound $first & pids+=($!)
-status=0
-for pid in "${pids[@]}"; do wait "$pid" || status=$?; done
-[ $status = 0 ] || exit $status
+realness() {
+  stage generate $second "$python" -m training generate \
+    --checkpoint "$work/music" --data "$data/music" --out "$work/generated" &&
+    trained discriminators $second "$python" -m cli train-discriminators --codec "$work/music" \
+      --data "$data/music" --generated "$work/generated" --out "$work/music"
+}
 
-stage generate $first "$python" -m training generate \
-  --checkpoint "$work/music" --data "$data/music" --out "$work/generated" &&
-  trained discriminators $second "$python" -m cli train-discriminators --codec "$work/music" \
-    --data "$data/music" --generated "$work/generated" --out "$work/music"
+codec music $first & music_codec=$!
+language_model music $second & music_lm=$!
+codec sound $second & others=($!)
+language_model sound $first & others+=($!)
+status=0
+wait $music_codec || status=$?
+[ $status != 0 ] || { diffusion & others+=($!); }
+wait $music_lm || status=$?
+[ $status != 0 ] || realness || status=$?
+for other in "${others[@]}"; do wait "$other" || status=$?; done
+exit $status
