@@ -152,7 +152,7 @@ def analyze(file: AudioSource, threshold: float | None, feature_maps: bool) -> C
         values["threshold"] = threshold
     outputs: tuple[str, ...] = (
         *("mpd_score", "msd_score", "msstftd_score", "realness", "is_real", "calibrated"),
-        *("window_scores", "window_seconds"),
+        *("window_scores", "window_seconds", "duration"),
     )
     if feature_maps:
         outputs += ("feature_maps", "feature_layout")
@@ -253,6 +253,7 @@ def _read_analysis(outputs: Outputs) -> Analysis:
         calibrated=bool(number("calibrated")),
         window_scores=_matrix(outputs, "window_scores", np.float32),
         window_seconds=float(number("window_seconds")),
+        duration=float(number("duration")),
         feature_maps=_matrix(outputs, "feature_maps", np.float32) if "feature_maps" in outputs else None,
         feature_layout=layout,
     )

@@ -16,6 +16,9 @@ from audiocraft_client.audio_files import encode_audio, format_of, write_atomica
 from audiocraft_client.errors import InvalidRequest
 
 DISCRIMINATORS = ("mpd", "msd", "msstftd")
+MAX_CODES_BYTES = 64 * 1024 * 1024
+"""Of a codes file, unpacked: a small file of zeros would fill any memory."""
+_NOT_CODES = "{}: not a codes file (.npz made by encode)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,11 +123,15 @@ class Codes:
     sample_rate: int
     duration: float
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes an .npz file with the arrays `codes`, `sample_rate`, `duration`, atomically."""
+    def to_bytes(self) -> bytes:
+        """An .npz file with the arrays `codes`, `sample_rate`, `duration`."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, codes=self.codes, sample_rate=self.sample_rate, duration=self.duration)
-        write_atomically(path, buffer.getvalue())
+        return buffer.getvalue()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the .npz file, replacing `path` atomically."""
+        write_atomically(path, self.to_bytes())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Codes:
@@ -134,16 +141,36 @@ class Codes:
             InvalidRequest: the file is something else.
             OSError: the file can't be read.
         """
+        return cls._read(path, os.fspath(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Codes:
+        """Reads what `to_bytes` made.
+
+        Raises:
+            InvalidRequest: it is something else, or unpacks to more than codes could take.
+        """
+        try:
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+        except zipfile.BadZipFile as error:
+            raise InvalidRequest(_NOT_CODES.format("codes")) from error
+        if size > MAX_CODES_BYTES:
+            raise InvalidRequest(f"codes: unpacks to {size:,} bytes, at most {MAX_CODES_BYTES:,} are allowed")
+        return cls._read(io.BytesIO(data), "codes")
+
+    @classmethod
+    def _read(cls, source: str | os.PathLike[str] | io.BytesIO, name: str) -> Codes:
         try:
             # Never pickles: a codes file may come from anybody.
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(source, allow_pickle=False) as arrays:
                 return cls(
                     np.asarray(arrays["codes"], np.int32),
                     int(arrays["sample_rate"]),
                     float(arrays["duration"]),
                 )
         except (ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-            raise InvalidRequest(f"{os.fspath(path)}: not a codes file (.npz made by encode)") from error
+            raise InvalidRequest(_NOT_CODES.format(name)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +203,7 @@ class Analysis:
         calibrated: False means the discriminators carry no calibration, and the verdict means nothing.
         window_scores: float32 [windows, 3], columns mpd, msd, msstftd.
         window_seconds: length of one window, seconds; the last one ends where the clip ends.
+        duration: of the clip, seconds.
         feature_maps: float32 [windows, features], when asked for.
         feature_layout: which columns of feature_maps belong to which layer.
     """
@@ -188,8 +216,15 @@ class Analysis:
     calibrated: bool
     window_scores: NDArray[np.float32]
     window_seconds: float
+    duration: float
     feature_maps: NDArray[np.float32] | None = None
     feature_layout: tuple[FeatureLayer, ...] = ()
+
+    @property
+    def window_starts(self) -> list[float]:
+        """Where each window begins, in seconds."""
+        last = max(self.duration - self.window_seconds, 0.0)
+        return [min(index * self.window_seconds, last) for index in range(len(self.window_scores))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ def scores() -> dict[str, np.ndarray]:
         "calibrated": np.array([False]),
         "window_scores": np.array([[0.25, 0.5, 0.75], [0.125, 0.5, 0.75]], np.float32),
         "window_seconds": np.array([2.0], np.float32),
+        "duration": np.array([3.0], np.float32),
     }
 
 

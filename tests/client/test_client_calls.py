@@ -152,6 +152,7 @@ def test_analysis_reads_scores_and_the_feature_layout():
     assert sent(transport)[2][-2:] == ("feature_maps", "feature_layout")
     assert (analysis.mpd_score, analysis.msd_score, analysis.msstftd_score) == (0.25, 0.5, 0.75)
     assert (analysis.is_real, analysis.calibrated, analysis.window_seconds) == (True, False, 2.0)
+    assert analysis.window_starts == [0.0, 1.0]
     assert analysis.window_scores.shape == (2, 3)
     assert analysis.feature_layout == (FeatureLayer("mpd", "2", 0, 2, 0),)
 
