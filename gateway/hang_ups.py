@@ -1,0 +1,91 @@
+"""A caller who hangs up: the work for them ends at once, down to the slot on the GPU."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine, Mapping
+from typing import Any, TypeVar
+
+import structlog
+from audiocraft_client import AudioCraftError
+from fastapi import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+Result = TypeVar("Result")
+log = structlog.get_logger(__name__)
+
+
+class HungUp(Exception):
+    """The caller is gone; nobody reads the answer."""
+
+
+async def unless_hung_up(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+    """Awaits `work`; cancels it, which cancels its call to Triton, when the caller hangs up.
+
+    The request's body must have been read.
+
+    Raises:
+        HungUp: the caller is gone.
+    """
+    working = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_disconnected(request.receive))
+    try:
+        await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise HungUp
+        return working.result()
+    finally:
+        await _cancelled(working, gone)
+
+
+class AudioStream(Response):
+    """A body that is sent while it is made.
+
+    A stream that fails midway is broken off without the end mark that chunked encoding has, so nobody takes it for a
+    complete clip. Whatever happens, `pieces` and the `source` they are made of are closed.
+    """
+
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        source: AsyncGenerator[Any, None],
+        media_type: str,
+        headers: Mapping[str, str],
+    ) -> None:
+        self._generators = (pieces, source)
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self.init_headers(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.ensure_future(self._send(send))
+        gone = asyncio.ensure_future(_disconnected(receive))
+        try:
+            await asyncio.wait((sending, gone), return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
+        except AudioCraftError as error:
+            log.error("stream broken off", path=scope["path"], error=str(error))
+        finally:
+            await _cancelled(sending, gone)
+            for generator in self._generators:
+                await generator.aclose()
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        async for piece in self._generators[0]:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cancelled(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

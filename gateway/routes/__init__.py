@@ -1,0 +1,1 @@
+"""The gateway's doors, by what they do."""

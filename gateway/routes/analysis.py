@@ -1,0 +1,26 @@
+"""How real a file sounds to the three discriminators."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Query, Request, UploadFile
+
+from gateway.dependencies import PROBLEMS, Triton
+from gateway.hang_ups import unless_hung_up
+from gateway.schemas import AnalysisAnswer
+
+router = APIRouter(tags=["analyze"])
+
+
+@router.post("/analyze", responses=PROBLEMS)
+async def analyze(
+    request: Request,
+    triton: Triton,
+    file: Annotated[UploadFile, File(description="An audio file, up to 64 MiB and 300 seconds.")],
+    threshold: Annotated[float, Query(ge=0, le=1, description="Realness from which a clip counts as real.")] = 0.5,
+    feature_maps: Annotated[bool, Query(description="Also the mean of each channel of each layer.")] = False,
+) -> AnalysisAnswer:
+    """Scores, verdict and a curve over time; feature maps on demand."""
+    analysis = await unless_hung_up(request, triton.analyze(await file.read(), threshold, feature_maps))
+    return AnalysisAnswer.of(analysis, threshold)

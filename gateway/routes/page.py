@@ -1,0 +1,28 @@
+"""The studio page and its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter
+from starlette.responses import FileResponse
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+# Everything the page needs comes from here; sounds and workers may also be made in the page itself.
+POLICY = (
+    "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; img-src 'self' data: blob:; "
+    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+async def studio() -> FileResponse:
+    """The page."""
+    return FileResponse(STATIC / "index.html", headers=HEADERS)
