@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import socket
-import sys
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import structlog
 import typer
-import uvicorn
 from pydantic import ValidationError
 
 from gateway.observability.log import configure_logging
 from gateway.settings import Settings
 
-DRAIN_SECONDS = 330
-"""How long requests in flight may take to finish after SIGTERM: 300 s of sound, and some."""
-KEEP_ALIVE_SECONDS = 75
-"""Longer than what stands in front keeps idle connections (nginx: 60), so that it never picks one just closed."""
-MAX_HEADER_BYTES = 64 * 1024
-
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-log = structlog.get_logger("gateway")
 
 
 def _option(name: str) -> Any:
@@ -57,6 +45,8 @@ def main(
     Example: python -m gateway --triton localhost:8001 --port 8080 --rate-limit 60/minute
     """
     given = {name: value for name, value in locals().items() if value is not None}
+    from gateway.http_server import serve  # not for --help
+
     try:
         settings = Settings(**given)
         configure_logging(settings.log_format)
@@ -65,70 +55,6 @@ def main(
         _fail("; ".join(f"{_name(item)}={item['input']}: {item['msg']}" for item in error.errors()))
     except ValueError as error:
         _fail(str(error))
-
-
-def serve(settings: Settings) -> None:
-    """Serves until a signal; then what is in flight is finished first.
-
-    Raises:
-        ValueError: a setting can't be used, such as a port that is taken.
-    """
-    from gateway.app import create_app
-
-    config = uvicorn.Config(
-        create_app(settings),
-        http="h11",  # httptools sets headers no limit
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-        reset_contextvars=True,
-    )
-    listener = _listen(settings)
-    # uvicorn raises the signal that stopped it once more when all is finished: then this ends the process, in order.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
-    _Announcing(config, _url(listener), settings).run(sockets=[listener])
-
-
-class _Announcing(uvicorn.Server):
-    """Says where it listens once it answers."""
-
-    def __init__(self, config: uvicorn.Config, url: str, settings: Settings) -> None:
-        super().__init__(config)
-        self._url = url
-        self._triton = settings.triton
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        log.info("listening", url=self._url, triton=self._triton)
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise ValueError(
-            f"port {settings.port} on {settings.host} can't be used ({error.strerror}); choose another with --port, "
-            "or --port 0 for a free one"
-        ) from error
-    return listener
-
-
-def _url(listener: socket.socket) -> str:
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _name(item: Any) -> str:

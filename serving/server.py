@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import ipaddress
 import os
 import queue
@@ -22,12 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from serving.arguments import SERVING_ARGUMENTS
+from serving.child import die_with_parent
 from serving.installation import Installation, build_backend_directory, find_installation, server_environment
 from serving.log import LogLine, LogReader
 
 MODEL_REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
 _SHARED_MEMORY = Path("/dev/shm")
-_PR_SET_PDEATHSIG = 1
 
 
 class ServerFailed(RuntimeError):
@@ -171,11 +171,7 @@ class EmbeddedServer:
             f"--model-repository={options.repository}",
             f"--backend-directory={self._backends}",
             f"--backend-config=python,shm-region-prefix-name={self._shared_memory_prefix}",
-            # How many requests of one model may wait for another model's answer; 32 by default, fewer than the
-            # generation models admit.
-            "--backend-config=python,thread-pool-size=160",
-            "--model-control-mode=none",
-            "--disable-auto-complete-config",
+            *SERVING_ARGUMENTS,
             "--exit-on-error=true",
             # An idle keep-alive connection makes Triton wait this long: long enough for what is in flight here.
             "--exit-timeout-secs=10",
@@ -201,7 +197,7 @@ class EmbeddedServer:
                 text=True,
                 errors="replace",
                 start_new_session=True,  # Ctrl-C reaches us alone, and we stop the server in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         except Exception as error:
             launched.put(error)
@@ -282,11 +278,6 @@ def _answers(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _die_with_parent() -> None:
-    """In the child: be told to end when the thread that started us dies, however it dies."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _kill_group(group: int) -> None:

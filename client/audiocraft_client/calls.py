@@ -29,6 +29,12 @@ Result = TypeVar("Result")
 
 UNARY_MODELS = {"music": "musicgen", "sound": "audiogen"}
 STREAM_MODELS = {"music": "musicgen_stream", "sound": "audiogen_stream"}
+MODELS = (
+    *("analyze", "audio_reader", "audio_writer", "audiogen", "audiogen_stream", "codes_reader", "decode", "encode"),
+    *("encodec_decoder", "encodec_encoder", "mpd", "msd", "msstftd", "multiband_diffusion", "musicgen"),
+    *("musicgen_stream", "realness"),
+)
+"""What a server of this project serves. Its own index may be closed to callers (`--grpc-restricted-protocol`)."""
 HEALTH_SECONDS = 10.0  # a server that takes longer than this to say that it is ready, isn't
 STREAM_NEEDS_GRPC = (
     "streaming needs gRPC, and this client speaks HTTP: connect to the gRPC port, as in 'localhost:8001'"

@@ -11,7 +11,7 @@ from tritonclient.grpc import InferResult, service_pb2_grpc
 from tritonclient.grpc import service_pb2 as messages
 from tritonclient.utils import serialize_byte_tensor
 
-from audiocraft_client.calls import HEALTH_SECONDS, Arrays, Tensors
+from audiocraft_client.calls import HEALTH_SECONDS, MODELS, Arrays, Tensors
 from audiocraft_client.errors import ServerFailure, from_status
 from audiocraft_client.results import Health
 
@@ -61,8 +61,11 @@ class GrpcTransport:
             seconds = min(self._timeout, HEALTH_SECONDS)
             version = self._stub.ServerMetadata(messages.ServerMetadataRequest(), timeout=seconds).version
             ready = self._stub.ServerReady(messages.ServerReadyRequest(), timeout=seconds).ready
-            index = self._stub.RepositoryIndex(messages.RepositoryIndexRequest(), timeout=seconds)
-            return Health.of(ready, version, ((model.name, model.state) for model in index.models))
+            models = {
+                name: self._stub.ModelReady(messages.ModelReadyRequest(name=name), timeout=seconds).ready
+                for name in MODELS
+            }
+            return Health.of(ready, version, models)
 
     def close(self) -> None:
         self._channel.close()
@@ -110,8 +113,10 @@ class AsyncGrpcTransport:
             seconds = min(self._timeout, HEALTH_SECONDS)
             metadata = await self._stub.ServerMetadata(messages.ServerMetadataRequest(), timeout=seconds)
             ready = await self._stub.ServerReady(messages.ServerReadyRequest(), timeout=seconds)
-            index = await self._stub.RepositoryIndex(messages.RepositoryIndexRequest(), timeout=seconds)
-            models = ((model.name, model.state) for model in index.models)
+            models = {
+                name: (await self._stub.ModelReady(messages.ModelReadyRequest(name=name), timeout=seconds)).ready
+                for name in MODELS
+            }
             return Health.of(ready.ready, metadata.version, models)
 
     async def close(self) -> None:

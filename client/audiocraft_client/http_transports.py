@@ -16,7 +16,7 @@ import tritonclient.http.aio as triton_http_aio
 from geventhttpclient.response import HTTPParseError
 from tritonclient.utils import InferenceServerException
 
-from audiocraft_client.calls import HEALTH_SECONDS, Arrays, Tensors
+from audiocraft_client.calls import HEALTH_SECONDS, MODELS, Arrays, Tensors
 from audiocraft_client.errors import DeadlineExceeded, ServerUnreachable, from_status
 from audiocraft_client.results import Health
 
@@ -58,8 +58,7 @@ class HttpTransport:
         with _errors(self._address, seconds), self._open(seconds) as client:
             version = client.get_server_metadata()["version"]
             ready = client.is_server_ready()
-            index = client.get_model_repository_index()
-            return Health.of(ready, version, ((model["name"], model.get("state", "")) for model in index))
+            return Health.of(ready, version, {name: client.is_model_ready(name) for name in MODELS})
 
     def close(self) -> None:
         with self._lock:
@@ -96,8 +95,8 @@ class AsyncHttpTransport:
             async with triton_http_aio.InferenceServerClient(self._address, conn_timeout=seconds) as client:
                 version = (await client.get_server_metadata())["version"]
                 ready = await client.is_server_ready()
-                index = await client.get_model_repository_index()
-            return Health.of(ready, version, ((model["name"], model.get("state", "")) for model in index))
+                models = {name: await client.is_model_ready(name) for name in MODELS}
+            return Health.of(ready, version, models)
 
     async def close(self) -> None:
         if self._opened is not None:

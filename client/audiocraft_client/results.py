@@ -234,7 +234,7 @@ class Health:
     Attributes:
         status: "ready" (serves), "live" (answers, but isn't ready) or "unreachable".
         version: of the Triton server; None when unreachable.
-        models: every model in the server's repository, and whether it is ready.
+        models: every model of the project's, and whether it is ready there.
         reason: why the server is unreachable, else None.
     """
 
@@ -244,12 +244,9 @@ class Health:
     reason: str | None = None
 
     @classmethod
-    def of(cls, ready: bool, version: str, index: Iterable[tuple[str, str]]) -> Health:
-        """A reachable server's state; `index` is Triton's repository index as (model, state) pairs."""
-        models: dict[str, bool] = {}
-        for name, state in index:  # a model with several versions is listed once for each
-            models[name] = models.get(name, False) or state == "READY"
-        return cls("ready" if ready else "live", version, dict(sorted(models.items())))
+    def of(cls, ready: bool, version: str, models: Mapping[str, bool]) -> Health:
+        """A reachable server's state."""
+        return cls("ready" if ready else "live", version, models)
 
     @property
     def ready(self) -> bool:

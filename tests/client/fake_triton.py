@@ -136,11 +136,8 @@ class Servicer(service_pb2_grpc.GRPCInferenceServiceServicer):
     def ServerReady(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         return messages.ServerReadyResponse(ready=True)
 
-    def RepositoryIndex(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        response = messages.RepositoryIndexResponse()
-        for name, version, state in (("mpd", "1", "READY"), ("mpd", "2", ""), ("msd", "1", "UNAVAILABLE")):
-            response.models.add(name=name, version=version, state=state)
-        return response
+    def ModelReady(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        return messages.ModelReadyResponse(ready=request.name == "mpd")
 
     def ModelMetadata(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         response = messages.ModelMetadataResponse(name=request.name)

@@ -64,12 +64,11 @@ class HttpTriton(BaseHTTPRequestHandler):
         metadata = {"version": "2.51.0"}
         if model in INPUTS:
             metadata = {"inputs": [{"name": n, "datatype": t, "shape": [1]} for n, t in INPUTS[model].items()]}
-        self._send(200, json.dumps(metadata).encode())
+        unready = self.path.endswith("/ready") and self.path.startswith("/v2/models/") and "/mpd/" not in self.path
+        self._send(400 if unready else 200, json.dumps(metadata).encode())
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path.endswith("index"):
-            return self._send(200, json.dumps([{"name": "mpd", "version": "1", "state": "READY"}]).encode())
         text = body[int(self.headers["Inference-Header-Content-Length"]) + 4 :].decode()
         if text[:3].isdigit():
             return self._send(int(text[:3]), json.dumps({"error": text[4:]}).encode())
@@ -251,7 +250,7 @@ def test_streaming_over_http_says_what_to_do(http_address):
 
 
 @pytest.mark.parametrize("wire", ["grpc_address", "http_address"])
-def test_health_lists_the_models_of_the_repository(wire, request):
+def test_health_asks_for_each_model(wire, request):
     address = request.getfixturevalue(wire)
     with Client(address) as client:
         healths = [client.health(), run_async(address, lambda client: client.health())]

@@ -45,10 +45,14 @@ StartGateway = Callable[..., RunningGateway]
 def running(**settings: Any) -> Iterator[RunningGateway]:
     """A gateway with these settings, on a free port."""
     from gateway.app import create_app
+    from gateway.http_server import configuration
     from gateway.settings import Settings
 
-    app = create_app(Settings(**settings))
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", timeout_graceful_shutdown=10))
+    told = Settings(**settings)
+    app = create_app(told)
+    configured = configuration(app, told)
+    configured.port, configured.timeout_graceful_shutdown = 0, 10
+    server = uvicorn.Server(configured)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

@@ -448,7 +448,7 @@ def test_the_page_is_small_and_loads_nothing_from_elsewhere(open_studio: Any, ga
     transferred: dict[str, int] = {}
     studio.page.on("response", lambda response: transferred.update({response.url: len(response.body())}))
     studio.page.goto(gateway.url)
-    studio.page.wait_for_function("document.querySelector('#health').dataset.status === 'ready'")
+    studio.page.wait_for_function("() => document.querySelector('#health').dataset.status === 'ready'")
     studio.generate("piano", 1)  # the spectrogram's worker comes with the first clip
     sizes = {url: size for url, size in transferred.items() if "/generate/" not in url}
     assert any(url.endswith("spectrogram-worker.js") for url in sizes)

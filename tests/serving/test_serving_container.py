@@ -1,0 +1,170 @@
+"""The container's entry point around a real tritonserver: nothing in flight is lost, and private doors stay shut."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import tritonclient.grpc as triton_grpc
+from audiocraft_client import Client, ServerUnreachable
+
+from serving.container import ContainerOptions, command_line, in_flight
+from serving.installation import build_backend_directory, find_installation, server_environment
+
+PATIENCE = 300.0
+KEY = "0123456789abcdef"
+
+
+class Container:
+    """`python -m serving.container`, with the embedded tritonserver where the image has its own."""
+
+    def __init__(self, repository: Path, folder: Path, drain_seconds: float) -> None:
+        installation = find_installation()
+        build_backend_directory(installation, folder / "backends")
+        program = folder / "bin" / "tritonserver"
+        program.parent.mkdir()
+        program.write_text(f'#!/bin/sh\nexec {installation.executable} --backend-directory={folder}/backends "$@"\n')
+        program.chmod(0o755)
+        environment = server_environment(installation, folder / "backends")
+        environment |= {
+            "PATH": f"{program.parent}{os.pathsep}{environment['PATH']}",
+            "AUDIOCRAFT_MODEL_REPOSITORY": str(repository),
+            "AUDIOCRAFT_DRAIN_SECONDS": str(drain_seconds),
+            "AUDIOCRAFT_ADMIN_KEY": KEY,
+        }
+        self.http, self.grpc, self.metrics = _free_ports(3)
+        arguments = [
+            *("--http-address=127.0.0.1", f"--http-port={self.http}"),
+            *("--grpc-address=127.0.0.1", f"--grpc-port={self.grpc}"),
+            *("--metrics-address=127.0.0.1", f"--metrics-port={self.metrics}"),
+            "--exit-timeout-secs=5",
+        ]
+        self.log = folder / "log.txt"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "serving.container", *arguments],
+                env=environment, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        _until(lambda: self.process.poll() is not None or self._ready(), "the server is ready", self.log)
+        assert self.process.poll() is None, self.log.read_text()
+
+    def _ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/v2/health/ready") as answer:
+                return bool(answer.status == 200) and in_flight(self.metrics_url) == 0
+        except OSError:
+            return False
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://127.0.0.1:{self.metrics}/metrics"
+
+    def generate(self, seed: int, seconds: float) -> float:
+        """Seconds of sound that a stream gave."""
+        with Client(f"127.0.0.1:{self.grpc}") as client:
+            chunks = client.stream("calm solo piano", duration=seconds, seed=seed, chunk_seconds=0.5)
+            return round(sum(chunk.duration for chunk in chunks), 6)
+
+
+@pytest.fixture
+def start(model_repository: Path, tmp_path: Path) -> Iterator[Callable[[float], Container]]:
+    started: list[Container] = []
+
+    def start(drain_seconds: float) -> Container:
+        started.append(Container(model_repository, tmp_path, drain_seconds))
+        return started[-1]
+
+    yield start
+    for container in started:
+        container.process.kill()
+        container.process.wait()
+
+
+def test_sigterm_under_16_streams_loses_none(start: Callable[[float], Container]) -> None:
+    container = start(240)
+    before = set(os.listdir("/dev/shm"))
+    with ThreadPoolExecutor(16) as callers:
+        streams = [callers.submit(container.generate, seed, 6.0) for seed in range(16)]
+        _until(lambda: in_flight(container.metrics_url) == 16, "all 16 are in flight", container.log)
+        container.process.send_signal(signal.SIGTERM)
+        assert [stream.result() for stream in streams] == [6.0] * 16
+    assert container.process.wait(PATIENCE) == 0, container.log.read_text()
+    assert "draining: 16 in flight" in container.log.read_text()
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[float], Container]) -> None:
+    container = start(1)
+    index = f"http://127.0.0.1:{container.http}/v2/repository/index"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(index, b""))
+    assert refused.value.code == 403
+    with urllib.request.urlopen(urllib.request.Request(index, b"", {"admin-key": KEY})) as answer:
+        assert b"musicgen" in answer.read()
+    with triton_grpc.InferenceServerClient(f"127.0.0.1:{container.grpc}") as client:
+        with pytest.raises(triton_grpc.InferenceServerException, match="restricted"):
+            client.get_model_repository_index()
+        assert client.get_model_repository_index(headers={"triton-grpc-protocol-admin-key": KEY}).models
+    with Client(f"127.0.0.1:{container.grpc}") as client:
+        assert client.health().models["musicgen"], "health needs no private door"
+
+    with ThreadPoolExecutor(8) as callers:
+        streams = [callers.submit(container.generate, seed, 300.0) for seed in range(8)]
+        _until(lambda: in_flight(container.metrics_url) == 8, "long streams are in flight", container.log)
+        container.process.send_signal(signal.SIGTERM)
+        assert container.process.wait(PATIENCE) != 0
+        assert {type(stream.exception()) for stream in streams} == {ServerUnreachable}
+    assert "8 in flight after 1 seconds" in container.log.read_text()
+
+
+def test_the_command_line_is_locked_down(tmp_path: Path) -> None:
+    options = ContainerOptions.of({"AUDIOCRAFT_MODEL_REPOSITORY": str(tmp_path)})
+    command = command_line(options, "--http-max-input-size <integer>", ["--log-verbose=1"])
+    assert {"--model-control-mode=none", "--disable-auto-complete-config", "--strict-readiness=true"} <= set(command)
+    assert "--http-max-input-size=100663296" in command
+    assert not any(argument.startswith("--grpc-max-response-pool-size") for argument in command)
+    assert command[-1] == "--log-verbose=1"
+    keys = {argument.rpartition("=")[2] for argument in command if "restricted" in argument}
+    assert len(keys) == 1
+    assert len(keys.pop()) == 64
+    assert ContainerOptions.of({"AUDIOCRAFT_MODEL_REPOSITORY": str(tmp_path)}).admin_key != options.admin_key
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AUDIOCRAFT_DRAIN_SECONDS", "soon"),
+        ("AUDIOCRAFT_DRAIN_SECONDS", "-1"),
+        ("AUDIOCRAFT_ADMIN_KEY", "short"),
+        ("AUDIOCRAFT_MODEL_REPOSITORY", "/nowhere"),
+    ],
+)
+def test_a_bad_variable_is_named(variable: str, value: str) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.raises(ValueError, match=variable):
+        ContainerOptions.of({"AUDIOCRAFT_MODEL_REPOSITORY": folder, variable: value})
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def _until(condition: Callable[[], bool], what: str, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"never happened: {what}\n{log.read_text()}"
+        time.sleep(0.02)
