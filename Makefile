@@ -15,7 +15,7 @@ help: ## what there is
 setup: $(VENV)/.installed ## the virtual environment, if it is not up to date
 
 # audiocraft goes in without its dependencies: it pins packages that no longer install.
-$(VENV)/.installed: requirements/serving.txt requirements/training.txt requirements/gateway.txt requirements/audiocraft.txt requirements/helm.txt requirements/dev.txt pyproject.toml client/pyproject.toml
+$(VENV)/.installed: requirements/engine.txt requirements/serving.txt requirements/training.txt requirements/gateway.txt requirements/audiocraft.txt requirements/helm.txt requirements/dev.txt pyproject.toml client/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
 		{ echo "needs Python 3.10, 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version). Choose one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	@echo "installing into $(VENV) (1.5 GB with a CPU torch, some minutes)"

@@ -15,7 +15,8 @@ import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 
-from serving.server import EmbeddedServer, ServerFailed, _die_with_parent
+from serving.child import die_with_parent
+from serving.server import EmbeddedServer, ServerFailed
 
 ADDRESS = "127.0.0.1"
 STOP_SECONDS = 10
@@ -77,7 +78,7 @@ def _gateway(triton: str, port: int) -> Generator[tuple[subprocess.Popen[bytes],
         [sys.executable, "-m", "gateway", *options],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     )
     try:
         _wait_until_ready(process, f"{url}/readyz")

@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     # Documentation pages without a CDN: a gateway may have no way out.
     app = FastAPIOffline(
-        title="audiocraft-triton", description=ABOUT, version=metadata.version("audiocraft-triton"),
+        title="audiocraft-triton", description=ABOUT, version=metadata.version("audiocraft-client"),
         license_info={"name": "MIT"}, lifespan=lifespan, static_url="/docs-assets",
         generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip

@@ -32,13 +32,20 @@ def _from_base64(value: object) -> object:
     return decoded
 
 
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 7.0 is 7."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 AudioFile = Annotated[
     bytes,
     BeforeValidator(_from_base64),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "An audio file in base64."}),
 ]
+WholeNumber = BeforeValidator(_whole)
 Seed = Annotated[
-    int | None, Field(ge=0, le=MAX_SEED, description="The same request with the same seed gives the same clip.")
+    Annotated[int, Field(ge=0, le=MAX_SEED), WholeNumber] | None,
+    Field(description="The same request with the same seed gives the same clip."),
 ]
 Text = Annotated[
     str, Field(max_length=MAX_TEXT, description="What to hear; empty: anything.", examples=["calm solo piano"])
@@ -57,7 +64,9 @@ class Generation(Body):
     text: Text
     duration: float = Field(10.0, ge=0.1, le=300, description="Seconds, a continuation included.", examples=[5])
     temperature: float = Field(1.0, ge=0, le=10, description="0 is greedy; higher is more varied.")
-    top_k: int = Field(250, ge=0, le=2**31 - 1, description="Sample among the k likeliest tokens; 0 is no limit.")
+    top_k: Annotated[int, Field(ge=0, le=2**31 - 1), WholeNumber] = Field(
+        250, description="Sample among the k likeliest tokens; 0 is no limit."
+    )
     top_p: float = Field(0.0, ge=0, le=1, description="Above 0 it replaces top_k.")
     cfg_coef: float = Field(3.0, ge=0, le=20, description="How closely to follow the text; 1 is no guidance.")
     seed: Seed = Field(None, examples=[7])

@@ -22,7 +22,7 @@ _SOUND = audio_answer("The sound.", *dict.fromkeys([*MEDIA_TYPES.values(), "audi
 class CommonRequest(BaseModel):
     """What both shapes share. Fields that mean nothing here (voice, negative_prompt …) are sent, and ignored."""
 
-    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
     input: Annotated[str, Field(max_length=MAX_TEXT, description="What to hear.", examples=["calm solo piano"])]
     model: Model = "musicgen"

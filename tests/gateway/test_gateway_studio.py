@@ -45,6 +45,7 @@ SPECTROGRAM_IS_DRAWN = f"() => new Set(({PIXELS})('#stage-view .spectrogram')(40
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=QUIET_BROWSER)
         yield browser
@@ -78,7 +79,7 @@ class Studio:
     def generate(self, text: str, seconds: float, seed: str = "") -> None:
         clips = self.page.locator("#clips .card").count()
         self.ask(text, seconds, seed)
-        expect(self.page.locator("#clips .card")).to_have_count(clips + 1, timeout=PATIENCE)
+        expect(self.page.locator("#clips .card")).to_have_count(clips + 1)
         self.wait_for_clip()
 
     def samples(self) -> list[float]:
@@ -248,7 +249,7 @@ def test_a_dropped_file_is_analyzed_and_goes_through_encodec(studio: Studio) -> 
 
     studio.page.click("#round-trip")
     panel = studio.page.locator("#round-trip-view")
-    expect(panel).to_be_visible(timeout=PATIENCE)
+    expect(panel).to_be_visible()
     panel.get_by_role("button", name="Play").click()
     studio.page.wait_for_function("() => studio.player.state === 'playing' && studio.player.level > 1e-4")
     panel.locator("input[value=B]").check()
@@ -275,7 +276,7 @@ def test_the_threshold_decides_the_verdict(studio: Studio) -> None:
 def test_a_file_that_is_no_audio_is_refused_kindly(studio: Studio) -> None:
     studio.analyze("notes.wav", b"these are no sounds")
     notice = studio.page.locator("#analysis-notice")
-    expect(notice).to_contain_text("can't be made as asked", timeout=PATIENCE)
+    expect(notice).to_contain_text("can't be made as asked")
     assert "{" not in notice.inner_text(), "JSON is for programs"
     expect(studio.page.locator("#analysis-result")).to_be_hidden()
     studio.analyze("tone.wav", wav(2))
@@ -290,7 +291,7 @@ def test_a_refused_value_is_named_at_its_field(studio: Studio) -> None:
     studio.page.click("#detailed summary")
     studio.page.fill("#field-top_k", "1000000")  # more than the codebook holds, which only the server knows
     studio.ask("piano", 1)
-    expect(studio.page.locator("#notice")).to_contain_text("Top k", timeout=PATIENCE)
+    expect(studio.page.locator("#notice")).to_contain_text("Top k")
     expect(studio.page.locator("#field-top_k")).to_have_attribute("aria-invalid", "true")
     expect(studio.page.locator("#field-top_k")).to_be_focused()
     studio.page.fill("#field-top_k", "10")
@@ -315,7 +316,7 @@ def test_a_busy_server_is_tried_again_when_it_said(studio: Studio) -> None:
     studio.page.route("**/stream", lambda route: route.fulfill(status=503, headers=headers, json=problem), times=1)
     studio.ask("piano", 1)
     notice = studio.page.locator("#notice")
-    expect(notice).to_contain_text("Try again in 1 second", timeout=PATIENCE)
+    expect(notice).to_contain_text("Try again in 1 second")
     notice.get_by_role("button").click()  # disabled until the second is over
     studio.wait_for_clip()
     expect(notice).to_be_empty()
@@ -325,7 +326,7 @@ def test_a_server_that_is_away_is_said(studio: Studio) -> None:
     studio.page.route("**/stream", lambda route: route.abort("connectionrefused"))
     studio.page.route("**/health", lambda route: route.abort("connectionrefused"))
     studio.ask("piano", 1)
-    expect(studio.page.locator("#notice")).to_contain_text("does not answer", timeout=PATIENCE)
+    expect(studio.page.locator("#notice")).to_contain_text("does not answer")
     expect(studio.page.locator("#health-word")).to_have_text("No answer")
     assert len(studio.complaints) == 2, studio.complaints
     studio.complaints.clear()  # the browser's own lines on the two refused connections
@@ -364,7 +365,7 @@ def test_an_api_key_is_asked_for_and_kept_for_the_session(start_gateway: Any, op
     assert axe_violations(studio.page) == []
     studio.page.fill("#key-input", "wrong")
     studio.page.keyboard.press("Enter")
-    expect(studio.page.locator("#key-refused")).to_be_visible(timeout=PATIENCE)
+    expect(studio.page.locator("#key-refused")).to_be_visible()
     studio.page.fill("#key-input", "open-sesame")
     studio.page.keyboard.press("Enter")
     studio.wait_for_clip()

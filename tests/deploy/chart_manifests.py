@@ -1,0 +1,67 @@
+"""Finding one's way in what Helm rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+Manifest = dict[str, Any]
+Labels = dict[str, str]
+
+EVERYTHING = Path(__file__).resolve().parent / "values_everything.yaml"
+
+
+class ChartRefused(Exception):
+    """Helm did not render the chart; the message is Helm's."""
+
+
+class Render(Protocol):
+    """How the fixture `render` is called."""
+
+    def __call__(
+        self, values_files: Sequence[Path | str] = (), set: Sequence[str] = (), kube_version: str | None = None
+    ) -> list[Manifest]: ...
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    """All manifests of a kind."""
+    return [manifest for manifest in manifests if manifest["kind"] == kind]
+
+
+def one(manifests: list[Manifest], kind: str, ending: str = "") -> Manifest:
+    """The only manifest of a kind whose name ends so."""
+    found = [manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"].endswith(ending)]
+    assert len(found) == 1, [manifest["metadata"]["name"] for manifest in found]
+    return found[0]
+
+
+def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Labels, Manifest]]:
+    """Name, labels and spec of every pod: those of Deployments, Jobs, and single ones."""
+    for manifest in manifests:
+        template = manifest if manifest["kind"] == "Pod" else manifest.get("spec", {}).get("template")
+        if template is not None:
+            yield manifest["metadata"]["name"], template["metadata"]["labels"], template["spec"]
+
+
+def containers(spec: Manifest) -> list[Manifest]:
+    """A pod's containers, those for its start included."""
+    return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def serving(manifests: list[Manifest], component: str) -> Manifest:
+    """A component's serving container."""
+    deployment = one(manifests, "Deployment", f"-{component}")
+    found: Manifest = deployment["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def settings(manifests: list[Manifest], component: str) -> dict[str, str]:
+    """The variables that a component gets from its ConfigMap."""
+    data: dict[str, str] = one(manifests, "ConfigMap", f"audiocraft-{component}")["data"]
+    return data
+
+
+def selects(selector: Labels, labels: Labels) -> bool:
+    """Whether a selector's `matchLabels` fit a pod's labels."""
+    return selector.items() <= labels.items()

@@ -1,0 +1,103 @@
+"""The Dockerfile, read: no engine builds it here, so what can be checked without one is."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+FLOOR = (26, 7)
+STAGE = re.compile(r"^FROM (?P<base>\S+) AS (?P<name>\S+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """Stage -> its instructions as (word, rest), line continuations joined."""
+    text = re.sub(r"^#.*\n", "", (PROJECT / "Dockerfile").read_text(), flags=re.MULTILINE)
+    text = text.replace("\\\n", " ")
+    found: dict[str, list[tuple[str, str]]] = {"": []}
+    name = ""
+    for line in filter(None, map(str.strip, text.splitlines())):
+        word, _, rest = line.partition(" ")
+        if word == "FROM":
+            name = rest.rpartition(" AS ")[2]
+            found[name] = []
+        found[name].append((word, rest.strip()))
+    return found
+
+
+def test_triton_is_newer_than_its_known_holes(stages: dict[str, list[tuple[str, str]]]) -> None:
+    tags = [rest for word, rest in stages[""] if word == "ARG" and rest.startswith("TRITON_TAG=")]
+    assert len(tags) == 1, "one build argument decides"
+    year, month = map(int, re.fullmatch(r"TRITON_TAG=(\d+)\.(\d+)-py3", tags[0]).groups())
+    assert (year, month) >= FLOOR
+    for name in ("triton-build", "triton"):
+        assert stages[name][0][1].startswith("nvcr.io/nvidia/tritonserver:${TRITON_TAG} ")
+
+
+@pytest.mark.parametrize(("target", "module"), [("triton", "serving.container"), ("gateway", "gateway")])
+def test_an_image_is_unprivileged_watched_and_complete(
+    stages: dict[str, list[tuple[str, str]]], target: str, module: str
+) -> None:
+    steps = stages[target]
+    words = [word for word, _ in steps]
+    assert ("USER", "1000:1000") in steps
+    assert "RUN" not in words[words.index("USER") :]
+    assert "HEALTHCHECK" in words
+    assert ("STOPSIGNAL", "SIGTERM") in steps
+    [entry] = [rest for word, rest in steps if word == "ENTRYPOINT"]
+    assert f'"{module}"' in entry
+    assert any("org.opencontainers.image.title" in rest for word, rest in steps if word == "LABEL")
+    # Nothing is installed from a registry or built in the image that runs; start needs neither network nor compiler.
+    assert not any("pip install" in rest or "export" in rest for word, rest in steps if word == "RUN")
+    for word, rest in steps:
+        assert not (word in ("FROM", "COPY") and ":latest" in rest)
+
+
+def test_what_is_copied_exists_and_travels(stages: dict[str, list[tuple[str, str]]]) -> None:
+    rules = [line for line in (PROJECT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    travels = {rule[1:] for rule in rules if rule.startswith("!")}
+    copied = set()
+    for steps in stages.values():
+        for word, rest in steps:
+            if word == "COPY" and not rest.startswith("--from"):
+                copied |= set(rest.split()[:-1])
+    assert rules[0] == "*", "what is not named stays here"
+    for source in copied:
+        assert (PROJECT / source).exists(), source
+        assert source.split("/")[0] in travels, source
+    assert travels == {source.split("/")[0] for source in copied}
+
+
+def test_the_image_needs_nothing_that_it_lacks() -> None:
+    """Its packages are those of requirements/engine.txt; what else this environment has is made unimportable."""
+    code = """
+import sys
+for absent in ("pytriton", "tritonclient", "tensorboard", "mido", "fastapi", "fluidsynth", "pytest"):
+    sys.modules[absent] = None
+import serving.container, cli.main, cli.preparation, engine.engine, engine.checkpoints, export.models, export.convert
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
+
+
+def test_the_gateways_image_needs_no_room_but_its_own() -> None:
+    code = """
+import sys
+for absent in ("torch", "engine", "serving", "export", "adapters", "cli", "training"):
+    sys.modules[absent] = None
+import gateway.app, gateway.__main__
+from gateway.settings import Settings
+gateway.app.create_app(Settings())
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
+
+
+def test_requirements_are_pinned() -> None:
+    for name in ("engine.txt", "audiocraft.txt", "gateway.txt"):
+        for line in (PROJECT / "requirements" / name).read_text().splitlines():
+            requirement = line.partition("#")[0].strip()
+            assert not requirement or "==" in requirement, f"{name}: {requirement}"
