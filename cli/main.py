@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -21,6 +22,15 @@ app = typer.Typer(
 )
 _console = Console(stderr=True, highlight=False)
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "FATAL": "bold red"}
+
+
+class Precision(str, Enum):
+    """As `export.convert.Precision`; typer takes no Literal everywhere."""
+
+    float32 = "float32"
+    float16 = "float16"
+    int8 = "int8"
+
 
 Repository = Annotated[Path, typer.Option("--repository", help="The model repository's folder.")]
 
@@ -47,6 +57,42 @@ def export(
         export_if_needed(checkpoint, repository, discriminators, force=force, report=_console.print)
     except CheckpointError as error:
         _fail(error, status=2)
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="Hub ids, such as facebook/musicgen-small.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoints, each in <hub id>/, and the lock file.")],
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit. Default: main; its commit goes into the lock file.")
+    ] = None,
+    lock: Annotated[
+        Path | None, typer.Option(help="A checkpoint.lock.json: fetch exactly its commits and checksums, or fail.")
+    ] = None,
+    lm: Annotated[Precision, typer.Option(help="Of the language model: float32 is bit for bit the original.")] = (
+        Precision.float32
+    ),
+) -> None:
+    """Downloads checkpoints at one commit, checks every sha256, and converts them: no hub and no pickle when serving.
+
+    An interrupted download goes on where it was; what is there already is verified and kept. HF_TOKEN and HF_ENDPOINT
+    are honoured.
+
+    Example: audiocraft-triton fetch facebook/musicgen-small --out models
+    """
+    from cli.fetch import run_fetch
+
+    if revision is not None and lock is not None:
+        _fail("--revision and --lock exclude each other: the lock has the revisions", status=2)
+    _stop_on_sigterm()
+    try:
+        run_fetch(names, out, revision, lock, lm.value, _console)
+    except InvalidInput as error:
+        _fail(error, status=2)
+    except CheckpointError as error:
+        _fail(error, status=1)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on", status=130)
 
 
 @app.command()
@@ -175,7 +221,7 @@ def _fail(error: Exception | str, status: int) -> NoReturn:
 
 def _stop_on_sigterm() -> None:
     """Makes SIGTERM end this command as Ctrl-C does: in order, with the server stopped."""
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGINT itself may be ignored, under nohup
 
 
 def things_to_try(server: EmbeddedServer) -> str:

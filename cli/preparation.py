@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from export.models import export_models, is_current
+from serving.server import MODEL_REPOSITORY
 
 Report = Callable[[str], None]
 
@@ -18,11 +20,16 @@ def export_if_needed(
     force: bool = False,
     report: Report = print,
 ) -> None:
-    """Exports a checkpoint's models unless they are up to date.
+    """Exports a checkpoint's models unless they are up to date; a repository that isn't there becomes a copy of ours.
 
     Raises:
         CheckpointError: unknown, unsafe or unfit checkpoint; what was exported before stays.
     """
+    if not repository.exists():
+        # Exported models are another checkpoint's: only what is written by hand goes along.
+        shutil.copytree(
+            MODEL_REPOSITORY, repository, ignore=shutil.ignore_patterns("model.pt", "manifest.json", "__pycache__")
+        )
     if not force and is_current(checkpoint, repository, discriminators):
         report(f"the models exported from {checkpoint} are up to date")
         return

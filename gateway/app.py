@@ -10,7 +10,6 @@ from audiocraft_client import AsyncClient
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
-from starlette.staticfiles import StaticFiles
 
 from gateway.limits import install_limits
 from gateway.observability import install_observability
@@ -43,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     for room in (generation, codes, analysis, ecosystem, health, page):
         app.include_router(room.router)
-    app.mount("/static", StaticFiles(directory=page.STATIC), name="static")
+    app.mount("/static", page.Files(directory=page.STATIC), name="static")
     install_problems(app)
     install_limits(app, settings)
     if settings.allowed_origins:

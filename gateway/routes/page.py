@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse
+from starlette.responses import FileResponse, Response
+from starlette.staticfiles import StaticFiles
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 # Everything the page needs comes from here; sounds and workers may also be made in the page itself.
@@ -20,6 +22,16 @@ HEADERS = {
     "Cache-Control": "no-cache",
 }
 router = APIRouter(include_in_schema=False)
+
+
+class Files(StaticFiles):
+    """Files that a browser asks for anew (their ETags make that cheap): old and new modules must not mix."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        """The file, with the page's headers."""
+        response = super().file_response(*arguments, **options)
+        response.headers.update(HEADERS)
+        return response
 
 
 @router.get("/")

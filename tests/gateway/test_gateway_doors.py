@@ -20,7 +20,8 @@ def test_the_page_and_its_files_come_from_here(http: httpx.Client) -> None:
     page = http.get("/")
     assert page.headers["Content-Type"].startswith("text/html")
     assert "default-src 'self'" in page.headers["Content-Security-Policy"]
-    assert http.get("/static/js/main.js").status_code == 200
+    module = http.get("/static/js/main.js")
+    assert (module.status_code, module.headers["Cache-Control"]) == (200, "no-cache")
     assert http.get("/static/../settings.py").status_code == 404
 
 
