@@ -7,7 +7,7 @@ SYSTEM_PACKAGES := prometheus chromium fluidsynth docker-compose
 SOUNDFONT := /usr/share/sounds/sf3/FluidR3Mono_GM.sf3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export test bench lint format training-data measures system-packages clean
+.PHONY: help setup demo serve studio export test bench lint format training-data measures system-packages clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ demo: setup ## a prompt to sound, to codes and back, and its analysis, through a
 
 serve: setup export ## the embedded server on loopback, until Ctrl-C
 	$(BIN)/audiocraft-triton serve
+
+studio: setup export ## server, gateway and the studio page on loopback, until Ctrl-C: http://localhost:8080
+	$(BIN)/audiocraft-triton studio
 
 export: setup ## the demo's models into model_repository, if they are not up to date
 	$(BIN)/audiocraft-triton export

@@ -139,6 +139,34 @@ def serve(
 
 
 @app.command()
+def studio(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 picks a free one.")] = 8080,
+    repository: Repository = MODEL_REPOSITORY,
+    verbose: Annotated[bool, typer.Option(help="Show the server's whole log.")] = False,
+) -> None:
+    """Starts the embedded server and the REST gateway with its studio page, until Ctrl-C. Loopback only."""
+    from cli.preparation import export_if_needed
+    from cli.studio import choose_port, run_studio
+
+    _stop_on_sigterm()
+    try:
+        chosen = choose_port(port)
+        if repository == MODEL_REPOSITORY:
+            export_if_needed("demo", repository, report=_console.print)
+        options = Options(repository=repository, http_port=0, grpc_port=0, metrics_port=0, verbose=verbose)
+        with EmbeddedServer(options, show=_show) as server:
+            raise typer.Exit(run_studio(server, chosen, typer.echo))
+    except KeyboardInterrupt:
+        _console.print("stopped")
+    except CheckpointError as error:
+        _fail(error, status=2)
+    except ServerFailed as error:
+        _fail(error, status=2 if error.bad_option else 1)
+    except ServerNotInstalled as error:
+        _fail(error, status=1)
+
+
+@app.command()
 def demo(
     text: Annotated[str, typer.Argument(help="What to generate.")] = "calm solo piano",
     duration: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds of audio.")] = 10.0,

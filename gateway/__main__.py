@@ -35,6 +35,7 @@ def main(
     rate_limit: Annotated[str | None, _option("rate_limit")] = None,
     api_keys_file: Annotated[Path | None, _option("api_keys_file")] = None,
     call_timeout: Annotated[float | None, _option("call_timeout")] = None,
+    drain_seconds: Annotated[float | None, _option("drain_seconds")] = None,
     log_format: Annotated[str | None, _option("log_format")] = None,
 ) -> None:
     """Serves the REST API and the studio page in front of a Triton that runs already.

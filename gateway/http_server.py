@@ -13,8 +13,6 @@ from fastapi import FastAPI
 from gateway.app import create_app
 from gateway.settings import Settings
 
-DRAIN_SECONDS = 330
-"""How long requests in flight may take to finish after SIGTERM: 300 s of sound, and some."""
 KEEP_ALIVE_SECONDS = 75
 """Longer than what stands in front keeps idle connections (nginx: 60), so that it never picks one just closed."""
 MAX_HEADER_BYTES = 64 * 1024
@@ -50,7 +48,7 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=round(settings.drain_seconds),
         reset_contextvars=True,
     )
 

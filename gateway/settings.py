@@ -36,6 +36,9 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = Field(None, description="A file of those who may call, one key a line.")
     rate_limit: str = Field("", description='For each key, or address, such as "60/minute"; empty: no limit.')
     call_timeout: float = Field(600.0, gt=0, description="Seconds that a call to Triton may take.")
+    drain_seconds: float = Field(
+        330.0, ge=0, le=86_400, description="How long requests in flight may take to finish after SIGTERM."
+    )
     log_format: Literal["json", "console"] = Field("json", description="json for machines, console for people.")
 
     @field_validator("allowed_origins", "trusted_proxies", "api_keys", mode="before")

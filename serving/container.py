@@ -21,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -36,6 +37,7 @@ MAX_REQUEST_BYTES = 96 * 1024 * 1024
 """An audio file of 64 MiB, in base64."""
 EXIT_SECONDS = 30
 """Of tritonserver itself, after the drain: for what does not count as a generation, such as a decode by diffusion."""
+CONNECTION_MILLISECONDS = 30_000
 POLL_SECONDS = 0.5
 QUIET_POLLS = 3
 """The engines publish their counts four times a second: once quiet proves little."""
@@ -98,6 +100,8 @@ def command_line(options: ContainerOptions, known_flags: str, extra: Sequence[st
         f"--http-restricted-api={restricted}",
         f"--grpc-restricted-protocol={restricted}",
         f"--exit-timeout-secs={EXIT_SECONDS}",
+        # Callers look for other servers when they connect anew; what is in flight on an old connection finishes there.
+        f"--grpc-max-connection-age={CONNECTION_MILLISECONDS}",
         "--log-format=ISO8601",
     ]
     limits = {"--http-max-input-size": MAX_REQUEST_BYTES, "--grpc-max-response-pool-size": 64}
@@ -146,6 +150,9 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 self._process.kill()
         status = self._process.wait()
+        # Models that did not end with it: each is a process of its own, in its session.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         return status if status >= 0 else 128 - status
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:

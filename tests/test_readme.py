@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from running_gateway import RunningGateway, running
 
 from serving.server import EmbeddedServer, Options
 
@@ -27,10 +29,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def _here(text: str, server: EmbeddedServer) -> str:
-    """The text with the default ports replaced by the running server's."""
+@pytest.fixture(scope="module")
+def gateway(server: EmbeddedServer) -> Iterator[RunningGateway]:
+    with running(triton=server.grpc_url) as gateway:
+        yield gateway
+
+
+def _here(text: str, server: EmbeddedServer, gateway: RunningGateway) -> str:
+    """The text with the default ports replaced by the running servers'."""
     for default, actual in zip(
-        (8000, 8001, 8002), (server.http_port, server.grpc_port, server.metrics_port), strict=True
+        (8000, 8001, 8002, 8080),
+        (server.http_port, server.grpc_port, server.metrics_port, gateway.port),
+        strict=True,
     ):
         text = text.replace(f"localhost:{default}", f"127.0.0.1:{actual}")
     return text
@@ -42,7 +52,7 @@ def test_the_readme_has_commands() -> None:
 
 
 @pytest.mark.parametrize("block", SHELL_BLOCKS)
-def test_a_shell_block_runs(server: EmbeddedServer, folder: Path, block: str) -> None:
+def test_a_shell_block_runs(server: EmbeddedServer, gateway: RunningGateway, folder: Path, block: str) -> None:
     # What the make targets do has tests of its own; here they only have to exist.
     targets = re.findall(r"^make (\S+)", block, re.MULTILINE)
     for target in targets:
@@ -50,7 +60,7 @@ def test_a_shell_block_runs(server: EmbeddedServer, folder: Path, block: str) ->
     commands = "\n".join(line for line in block.splitlines() if not line.startswith("make "))
     environment = {**os.environ, "AUDIOCRAFT_SERVER": server.grpc_url}
     result = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", _here(commands, server)],
+        ["bash", "-euo", "pipefail", "-c", _here(commands, server, gateway)],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -62,9 +72,9 @@ def test_a_shell_block_runs(server: EmbeddedServer, folder: Path, block: str) ->
 
 
 @pytest.mark.parametrize("block", PYTHON_BLOCKS)
-def test_a_python_block_runs(server: EmbeddedServer, folder: Path, block: str) -> None:
+def test_a_python_block_runs(server: EmbeddedServer, gateway: RunningGateway, folder: Path, block: str) -> None:
     result = subprocess.run(
-        [sys.executable, "-c", _here(block, server)],
+        [sys.executable, "-c", _here(block, server, gateway)],
         cwd=folder,
         capture_output=True,
         text=True,

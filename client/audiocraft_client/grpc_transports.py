@@ -21,6 +21,8 @@ _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     # Without this a client that saw its server restart would go on failing for up to two minutes.
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # Where a name has several addresses (a headless Service's pods), each takes its share; gRPC would use the first.
+    ("grpc.lb_policy_name", "round_robin"),
 )
 # Without this header Triton reports a stream's error as text, without its status.
 _STREAM_METADATA = (("triton_grpc_error", "true"),)

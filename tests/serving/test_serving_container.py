@@ -49,6 +49,7 @@ class Container:
             *("--grpc-address=127.0.0.1", f"--grpc-port={self.grpc}"),
             *("--metrics-address=127.0.0.1", f"--metrics-port={self.metrics}"),
             "--exit-timeout-secs=5",
+            "--grpc-max-connection-age=1000",  # the streams of these tests take longer, and have to survive it
         ]
         self.log = folder / "log.txt"
         with self.log.open("w") as log:
@@ -122,9 +123,12 @@ def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[floa
     with ThreadPoolExecutor(8) as callers:
         streams = [callers.submit(container.generate, seed, 300.0) for seed in range(8)]
         _until(lambda: in_flight(container.metrics_url) == 8, "long streams are in flight", container.log)
+        tritonserver = int(Path(f"/proc/{container.process.pid}/task/{container.process.pid}/children").read_text())
         container.process.send_signal(signal.SIGTERM)
         assert container.process.wait(PATIENCE) != 0
         assert {type(stream.exception()) for stream in streams} == {ServerUnreachable}
+    with pytest.raises(ProcessLookupError):
+        os.killpg(tritonserver, 0)
     assert "8 in flight after 1 seconds" in container.log.read_text()
 
 

@@ -11,6 +11,7 @@
   "AUDIOCRAFT_GATEWAY_STREAMS_PER_CLIENT" (int $gateway.streamsPerClient | toString)
   "AUDIOCRAFT_GATEWAY_RATE_LIMIT" $gateway.rateLimit
   "AUDIOCRAFT_GATEWAY_CALL_TIMEOUT" (toString $gateway.callTimeout)
+  "AUDIOCRAFT_GATEWAY_DRAIN_SECONDS" (int .Values.drainSeconds | toString)
   "AUDIOCRAFT_GATEWAY_LOG_FORMAT" $gateway.logFormat
 -}}
 {{- if or $gateway.apiKeys.values $gateway.apiKeys.existingSecret -}}
