@@ -165,7 +165,7 @@ def test_an_error_nobody_thought_of_is_a_problem_with_its_traceback_in_the_log(s
 def test_a_stream_that_breaks_midway_does_not_count_as_well_served(start_gateway, error: Exception) -> None:
     gateway = start_gateway(**NOWHERE)
     gateway.app.state.client = _Failing(error)
-    with gateway.client() as http:
+    with gateway.client() as http, structlog.testing.capture_logs():
         with (
             pytest.raises(httpx.RemoteProtocolError),
             http.stream("POST", "/generate/music/stream", json=CLIP) as stream,
