@@ -127,6 +127,9 @@ class Slots:
         """Frees a slot."""
         self._active[slot] = 0
         self._rows[slot] = 0
+        # A step computes free slots too, and after a full window this one stands behind the last column.
+        self._column[slot] = 1
+        self._prefix[slot] = 0
 
     def sequence(self, slot: int) -> torch.Tensor:
         """A slot's columns, int64 [columns, codebooks]; a view that the next step writes to."""

@@ -286,3 +286,14 @@ def test_five_hundred_random_requests_leave_all_slots_free_and_no_memory_behind(
     assert tensors_after <= tensors_before + 10
     assert engine._scheduler._free == set(range(8))
     assert not engine._scheduler._running
+
+
+def test_a_clip_that_fills_its_window_leaves_its_neighbours_alone(engine: Engine) -> None:
+    """A free slot is computed along with the others: where it stands must be a column that there is."""
+    window = 30.0  # of the seeded checkpoint, as of Meta's
+    longer = GenerationRequest("fast rock", duration=window + 1.0, seed=2, chunk_seconds=10.0)
+    alone = engine.submit(longer).result()
+    full = engine.submit(GenerationRequest("calm piano", duration=window, seed=1, chunk_seconds=10.0))
+    neighbour = engine.submit(longer)
+    assert full.result().waveform.shape[1] == window * engine.sample_rate
+    np.testing.assert_array_equal(neighbour.result().codes, alone.codes)
