@@ -25,12 +25,12 @@ def export_if_needed(
     Raises:
         CheckpointError: unknown, unsafe or unfit checkpoint; what was exported before stays.
     """
-    if not repository.exists():
-        # Exported models are another checkpoint's: only what is written by hand goes along.
-        shutil.copytree(
-            MODEL_REPOSITORY, repository, ignore=shutil.ignore_patterns("model.pt", "manifest.json", "__pycache__")
-        )
+    is_new = not repository.exists()
     if not force and is_current(checkpoint, repository, discriminators):
         report(f"the models exported from {checkpoint} are up to date")
         return
     export_models(checkpoint, repository, discriminators=discriminators, report=report)
+    if is_new:
+        # Last, so that a checkpoint that can't be used leaves no folder. What is exported here is another checkpoint's.
+        ignored = shutil.ignore_patterns("model.pt", "manifest.json", "__pycache__")
+        shutil.copytree(MODEL_REPOSITORY, repository, ignore=ignored, dirs_exist_ok=True)
