@@ -51,6 +51,17 @@ def server(model_repository: Path) -> Iterator[EmbeddedServer]:
         yield running
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For networks so small that they only lose time by sharing their work."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test that runs a Debian program is skipped where that is absent, and fails where CI should have it."""
     if item.get_closest_marker("needs_gpu") is not None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-import torch
 from typer.testing import CliRunner, Result
 
 from cli.main import app
 from engine.checkpoints import resolve
 from engine.realness import DISCRIMINATORS
 from export.discriminators import load_discriminators
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SAMPLE_RATE = 16_000
 
@@ -23,15 +23,6 @@ SAMPLE_RATE = 16_000
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that no message is broken into lines."""
     monkeypatch.setattr("cli.main._console.width", 400)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

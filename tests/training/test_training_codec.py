@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from training.adversary import AdversarySizes
 from training.audio_crops import audio_files, read_crop
 from training.codec import CodecRecipe, train_codec
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PROJECT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 SAMPLE_RATE = 8000
@@ -35,15 +36,6 @@ TINY = CodecRecipe(
     KIND, filters=4, latent=16, card=16, steps=4, residual_layers=1, batch=4, seconds=0.5, adversarial_from=0.25,
     adversary_every=2, adversary=ADVERSARY, warm_up=1,
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

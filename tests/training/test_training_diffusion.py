@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,8 @@ from export.seeded_checkpoint import Kind
 from training.codec import CodecRecipe, train_codec
 from training.diffusion import DiffusionRecipe, DiffusionTrainer, train_diffusion
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 SAMPLE_RATE = 8000
 CODEC = CodecRecipe(
@@ -25,15 +26,6 @@ CODEC = CodecRecipe(
     batch=4, seconds=0.5,
 )  # fmt: skip
 TINY = DiffusionRecipe(hidden=4, max_channels=16, fitted_clips=8, batch=4, seconds=0.5, steps=4, warm_up=1)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

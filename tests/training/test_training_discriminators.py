@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from training.discriminators import REPORT_FILE, DiscriminatorRecipe, train_disc
 from training.fakes import CORRUPTIONS, alike, loudness, round_trip
 from training.splits import split_files
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SAMPLE_RATE = 16_000
 CPU = torch.device("cpu")
 TINY = DiscriminatorRecipe(
@@ -30,15 +31,6 @@ TINY = DiscriminatorRecipe(
     msstftd={"filters": 4, "n_ffts": [256], "hop_lengths": [64], "win_lengths": [256]},
     sample_rate=SAMPLE_RATE, seconds=0.25, batch=4, steps=4, corrupted=0.25, warm_up=1, clip_seconds=1.0, clips=10,
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,6 +29,8 @@ from training.tokens import encode_dataset, read_tokens
 from audiocraft.modules.conditioners import ConditioningAttributes  # isort: skip
 from audiocraft.solvers.musicgen import MusicGenSolver  # isort: skip
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CPU = torch.device("cpu")
 ALONE = Worker(0, 1, CPU)
 SAMPLE_RATE = 16_000
@@ -46,15 +47,6 @@ TINY = LanguageModelRecipe(
     replace(SOUND_KIND, max_duration=SECONDS), dim=32, heads=2, layers=2, card=512, steps=4, batch=4, warm_up=1,
     text=TextEncoderSizes(width=16, layers=1, heads=2, head_width=8, feed_forward=32, vocabulary=120),
 )  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small only lose time by sharing their work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def sound(number: int) -> NDArray[np.float64]:
