@@ -112,9 +112,9 @@ class GpuUtilisation:
     """The share of the time since the last scrape in which the GPU ran anything at all: what NVML reports."""
 
     def __init__(self) -> None:
-        self._busy: dict[int, float] = {}
+        self._busy: dict[Pod, float] = {}
 
     def __call__(self, pod: Pod, seconds: float) -> float:
-        before = self._busy.get(id(pod), 0.0)
-        self._busy[id(pod)] = pod.busy
+        before = self._busy.get(pod, 0.0)
+        self._busy[pod] = pod.busy
         return min(1.0, (pod.busy - before) / seconds)

@@ -20,7 +20,7 @@ from benchmarks.fleet import Fleet, Listeners, PodModel
 from benchmarks.gpu_model import FRAME_RATE, GB, GPUS, H100, MODELS, Gpu, Measured, first_frames, pod_model
 
 COUNTS = (10, 100, 1_000, 10_000)
-ONE_POD = (10, 50, 100, 200, 300, 320, 350, 400, 500)
+ONE_POD = (10, 50, 100, 200, 300, 350, 400, 450, 500)
 SHORTEST, LONGEST, THINK = 10.0, 30.0, 10.0
 MEAN_CYCLE = (SHORTEST + LONGEST) / 2 + THINK
 MEAN_POSITION = FRAME_RATE * (LONGEST**3 - SHORTEST**3) / 3 / (LONGEST**2 - SHORTEST**2)
@@ -191,9 +191,7 @@ def simulate(counts: tuple[int, ...], seed: int) -> dict[str, Any]:
         "pods_at_target": [
             asdict(fewest_pods(model, H100.name, count, seed, most_pressure=ScalingRules().target)) for count in counts
         ],
-        "one_pod": [
-            asdict(load(model, H100.name, count, 1, seed)) for count in (10, 50, 100, 200, 300, 350, 400, 450, 500)
-        ],
+        "one_pod": [asdict(load(model, H100.name, count, 1, seed)) for count in ONE_POD],
         "gpus": [gpu_row(measured, gpu, 1_000, seed) for gpu in GPUS],
         "scaling": [scaled(model, signal, seed) for signal in ("slot pressure", "GPU utilisation")],
     }

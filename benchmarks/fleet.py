@@ -61,10 +61,11 @@ class Request:
     seconds: float
     frames: float
     started: float = 0.0  # when it got its slot
-    first_audio: float = 0.0  # when its first audio was there
+    delay: float = 0.0  # of its first audio, beyond the steps: admission and overhead
+    first_audio: float = 0.0  # when that was there
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Pod:
     """The state of a pod. `busy` and `slot_seconds` are integrals over time."""
 
@@ -191,7 +192,7 @@ class Fleet:
         first = min(request.frames, self._habits.first_frames)
         order = next(self._order)
         # Its own admission delays a request's audio; its slot is taken meanwhile, so its frames count from now on.
-        request.first_audio = admission + pod.model.overhead_seconds
+        request.delay = admission + pod.model.overhead_seconds
         pod.running += 1
         heapq.heappush(pod.marks, (pod.clock + first, order, False, request))
         heapq.heappush(pod.marks, (pod.clock + request.frames, order, True, request))
@@ -210,7 +211,7 @@ class Fleet:
         mark, _, ends, request = heapq.heappop(pod.marks)
         pod.clock = max(pod.clock, mark)
         if not ends:
-            request.first_audio += self.now
+            request.first_audio = self.now + request.delay
             self.outcome.first_audio.append((request.asked, request.first_audio - request.asked))
         else:
             self._finish(pod, request)

@@ -147,7 +147,6 @@ def pod_model(
     mean_position: float,
     max_waiting: int,
     at_best: bool = False,
-    slots: int | None = None,
 ) -> PodModel:
     """musicgen-small on a GPU. `at_best` as the module's text says; for an H100 there is no difference."""
     shape = MODELS["small"]

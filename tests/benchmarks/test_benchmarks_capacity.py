@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from benchmarks import capacity
@@ -14,7 +15,8 @@ from benchmarks.autoscaler import Autoscaler, GpuUtilisation, ScalingRules, slot
 from benchmarks.fleet import Fleet, Listeners, PodModel
 from benchmarks.gpu_model import GPUS, H100, MODELS, Measured, first_frames, pod_model
 
-RESULTS = Path(__file__).parent.parent.parent / "benchmarks" / "results"
+PROJECT = Path(__file__).resolve().parents[2]
+RESULTS = PROJECT / "benchmarks" / "results"
 MEASURED = Measured.of()
 
 
@@ -134,6 +136,14 @@ def pods_over_time(signal: Constant, then: float, until: float, rules: ScalingRu
     signal.value = then
     fleet.run(until)
     return [count for _, count, _ in scaler.history]
+
+
+def test_the_simulated_rules_are_the_charts() -> None:
+    chart = yaml.safe_load((PROJECT / "deploy/helm/audiocraft-triton/values.yaml").read_text())["triton"]["autoscaling"]
+    rules, up, down = ScalingRules(), chart["scaleUp"], chart["scaleDown"]
+    assert (rules.minimum, rules.target) == (chart["minReplicas"], chart["targetPressure"])
+    assert (0, rules.up_pods, rules.up_period) == tuple(up.values())
+    assert (rules.down_window, rules.down_pods, rules.down_period) == tuple(down.values())
 
 
 def test_the_autoscaler_follows_kubernetes_formula() -> None:
