@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
-from serving.child import die_with_parent
-from serving.server import EmbeddedServer, ServerFailed
+from serving.child import die_with_parent, kill_group
+from serving.server import EmbeddedServer, ServerFailed, answers
 
 ADDRESS = "127.0.0.1"
 STOP_SECONDS = 10
@@ -89,7 +85,7 @@ def _gateway(triton: str, port: int) -> Generator[tuple[subprocess.Popen[bytes],
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while not _answers(url):
+    while not answers(url):
         status = process.poll()
         if status is not None:
             raise ServerFailed(f"the gateway ended with status {status} before it was ready", bad_option=status == 2)
@@ -98,22 +94,13 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
         time.sleep(0.1)
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Asks it to end; what is in flight may take some seconds, not the minutes that it may take in a container."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        kill_group(process.pid)
         process.wait()
 
 

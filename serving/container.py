@@ -21,13 +21,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
 from serving.arguments import SERVING_ARGUMENTS
-from serving.child import die_with_parent
+from serving.child import die_with_parent, kill_group
 from serving.server import MODEL_REPOSITORY
 
 TRITONSERVER = "tritonserver"
@@ -151,8 +150,7 @@ class Supervisor:
                 self._process.kill()
         status = self._process.wait()
         # Models that did not end with it: each is a process of its own, in its session.
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self._process.pid)
         return status if status >= 0 else 128 - status
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:

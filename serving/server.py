@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import queue
 import shutil
 import signal
@@ -22,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 
 from serving.arguments import SERVING_ARGUMENTS
-from serving.child import die_with_parent
+from serving.child import die_with_parent, kill_group
 from serving.installation import Installation, build_backend_directory, find_installation, server_environment
 from serving.log import LogLine, LogReader
 
@@ -152,7 +151,7 @@ class EmbeddedServer:
             except subprocess.TimeoutExpired:
                 pass
             finally:
-                _kill_group(self._process.pid)
+                kill_group(self._process.pid)
                 self._process.wait()
                 self._log_thread.join(timeout=5)
                 self._process = None
@@ -221,7 +220,7 @@ class EmbeddedServer:
         assert self._process is not None
         deadline = time.monotonic() + self._options.ready_timeout
         # The metrics door is the last to open.
-        while not (_answers(f"{self.http_url}/v2/health/ready") and _answers(self.metrics_url)):
+        while not (answers(f"{self.http_url}/v2/health/ready") and answers(self.metrics_url)):
             status = self._process.poll()
             if status is not None:
                 self._log_thread.join(timeout=5)
@@ -272,16 +271,10 @@ def _choose_ports(options: Options) -> tuple[int, int, int]:
             probe.close()
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Whether a URL answers with 200, within 2 seconds."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
-
-
-def _kill_group(group: int) -> None:
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
