@@ -20,16 +20,16 @@ def export_if_needed(
     force: bool = False,
     report: Report = print,
 ) -> None:
-    """Exports a checkpoint's models unless they are up to date; a repository that isn't there becomes a copy of ours.
+    """Exports a checkpoint's models unless they are up to date; a folder without models becomes a copy of ours.
 
     Raises:
         CheckpointError: unknown, unsafe or unfit checkpoint; what was exported before stays.
     """
-    is_new = not repository.exists()
+    is_new = not any(repository.glob("*/config.pbtxt"))
     if not force and is_current(checkpoint, repository, discriminators):
         report(f"the models exported from {checkpoint} are up to date")
-        return
-    export_models(checkpoint, repository, discriminators=discriminators, report=report)
+    else:
+        export_models(checkpoint, repository, discriminators=discriminators, report=report)
     if is_new:
         # Last, so that a checkpoint that can't be used leaves no folder. What is exported here is another checkpoint's.
         ignored = shutil.ignore_patterns("model.pt", "manifest.json", "__pycache__")

@@ -8,6 +8,7 @@ import pytest
 
 from cli.preparation import export_if_needed
 from engine.errors import CheckpointError
+from serving.server import MODEL_REPOSITORY
 
 
 def test_models_are_exported_once(demo_checkpoints: Path, tmp_path: Path) -> None:
@@ -18,6 +19,13 @@ def test_models_are_exported_once(demo_checkpoints: Path, tmp_path: Path) -> Non
     told.clear()
     export_if_needed("demo", tmp_path / "repository", report=told.append)
     assert told == ["the models exported from demo are up to date"]
+
+
+def test_an_empty_folder_becomes_a_whole_repository(demo_checkpoints: Path, tmp_path: Path) -> None:
+    assert demo_checkpoints.is_dir()
+    export_if_needed("demo", tmp_path, report=lambda _line: None)
+    served = {config.parent.name for config in MODEL_REPOSITORY.glob("*/config.pbtxt")}
+    assert {config.parent.name for config in tmp_path.glob("*/config.pbtxt")} == served
 
 
 def test_missing_demo_checkpoints_are_named_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
