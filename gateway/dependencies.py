@@ -1,11 +1,15 @@
-"""What the doors share: the client to Triton, the settings, and how the errors look in the OpenAPI."""
+"""What the doors share: the client to Triton, the settings, large JSON, and how the errors look in the OpenAPI."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from audiocraft_client import AsyncClient
 from fastapi import Depends, Request
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from gateway import problems
 from gateway.settings import Settings
@@ -21,6 +25,12 @@ def settings(request: Request) -> Settings:
     """How the app was started."""
     found: Settings = request.app.state.settings
     return found
+
+
+async def json_answer(build: Callable[[], BaseModel]) -> Response:
+    """An answer that may have megabytes: made and written beside the event loop, and validated once."""
+    content = await asyncio.to_thread(lambda: build().model_dump_json())
+    return Response(content, media_type="application/json")
 
 
 Triton = Annotated[AsyncClient, Depends(triton)]

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile as FormFile
 from starlette.responses import Response
 
 from gateway.audio_bodies import MEDIA_TYPES
-from gateway.dependencies import BINARY, PROBLEMS, Triton, audio_answer
+from gateway.dependencies import BINARY, PROBLEMS, Triton, audio_answer, json_answer
 from gateway.hang_ups import unless_hung_up
 from gateway.routes.generation import audio_file
 from gateway.schemas import CodesAnswer, DecodeRequest
@@ -58,8 +58,7 @@ async def encode(
     if format == "npz":
         headers = {"Content-Disposition": 'attachment; filename="codes.npz"'}
         return Response(await asyncio.to_thread(codes.to_bytes), media_type=NPZ, headers=headers)
-    answer = await asyncio.to_thread(lambda: CodesAnswer.of(codes).model_dump_json())
-    return Response(answer, media_type="application/json")
+    return await json_answer(lambda: CodesAnswer.of(codes))
 
 
 @router.post("/decode", responses=_DECODED, response_class=Response, openapi_extra={"requestBody": _DECODE_BODY})
