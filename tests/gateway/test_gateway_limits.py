@@ -17,7 +17,9 @@ from limits import parse_many
 
 from gateway.app import create_app
 from gateway.exchange import client_address
+from gateway.limits.admission import OPEN_PATHS
 from gateway.limits.rate import REMEMBERED_CALLERS, MovingWindow
+from gateway.limits.streams import STREAM_PATHS
 from gateway.settings import Settings
 
 PATIENCE = 60.0
@@ -213,6 +215,13 @@ def test_an_ipv6_network_is_one_caller(host: str, name: str) -> None:
 
 
 # Streams
+
+
+def test_limits_know_the_doors_that_there_are(http: httpx.Client) -> None:
+    doors = http.get("/openapi.json").json()["paths"]
+    assert {path for path in doors if path.endswith("/stream")} | {"/v1/audio/speech"} == STREAM_PATHS
+    assert {path for path, methods in doors.items() if "post" in methods} & OPEN_PATHS == set()
+    assert {path for path in OPEN_PATHS if http.get(path).status_code != 200} == set()
 
 
 def test_a_caller_holds_so_many_streams_at_once(start_gateway) -> None:
