@@ -41,7 +41,7 @@ def main(
     """Serves the REST API and the studio page in front of a Triton that runs already.
 
     API keys come from a file, or from AUDIOCRAFT_GATEWAY_API_KEYS (separated by commas): on a command line others
-    could read them. SIGTERM and Ctrl-C let requests in flight finish, for up to 330 seconds.
+    could read them. SIGTERM and Ctrl-C let requests in flight finish, for --drain-seconds at most.
 
     Example: python -m gateway --triton localhost:8001 --port 8080 --rate-limit 60/minute
     """

@@ -51,5 +51,5 @@ def create_app(settings: Settings) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=EXPOSED_HEADERS,
         )  # fmt: skip
-    install_observability(app, settings)
+    install_observability(app)
     return app

@@ -10,12 +10,11 @@ from gateway.observability.metrics import Metrics
 from gateway.observability.observer import Observer
 from gateway.observability.request_ids import REQUEST_ID_HEADER, is_sane, new_request_id
 from gateway.observability.routes import Routes
-from gateway.settings import Settings
 
 METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def install_observability(app: FastAPI, _settings: Settings) -> None:
+def install_observability(app: FastAPI) -> None:
     """Watches the app from outside all that is installed before, and serves what it counts at /metrics.
 
     How logs are written is up to the program that runs the app: see `gateway.observability.log`.

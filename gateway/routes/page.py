@@ -13,7 +13,7 @@ STATIC = Path(__file__).resolve().parent.parent / "static"
 # Everything the page needs comes from here; sounds and workers may also be made in the page itself.
 POLICY = (
     "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; img-src 'self' data: blob:; "
-    "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
