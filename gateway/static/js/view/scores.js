@@ -6,7 +6,7 @@ const COLORS = {
 };
 
 /** The mean of the three scores of a window. */
-export const meanScore = (window) => (window.mpd + window.msd + window.msstftd) / 3;
+const meanScore = (window) => (window.mpd + window.msd + window.msstftd) / 3;
 
 /**
  * @param {{windows: {start, mpd, msd, msstftd}[], windowSeconds: number, threshold: number}} scores
