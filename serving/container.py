@@ -36,6 +36,8 @@ MAX_REQUEST_BYTES = 96 * 1024 * 1024
 """An audio file of 64 MiB, in base64."""
 EXIT_SECONDS = 30
 """Of tritonserver itself, after the drain: for what does not count as a generation, such as a decode by diffusion."""
+END_SECONDS = EXIT_SECONDS + 10
+"""From the end of the drain until it is killed: who kills this process must wait for both, and longer."""
 CONNECTION_MILLISECONDS = 30_000
 POLL_SECONDS = 0.5
 QUIET_POLLS = 3
@@ -145,7 +147,7 @@ class Supervisor:
             self._drain()
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(EXIT_SECONDS + 10)
+                self._process.wait(END_SECONDS)
             except subprocess.TimeoutExpired:
                 self._process.kill()
         status = self._process.wait()

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from chart_manifests import EVERYTHING, Manifest, Render, containers, of_kind, one, pods, selects, serving, settings
 
+from serving.container import END_SECONDS
+
 VARIATIONS: dict[str, tuple[list[Path | str], list[str]]] = {
     "defaults": ([], []),
     "everything": ([EVERYTHING], []),
@@ -112,7 +114,7 @@ def test_a_pod_has_time_to_drain_before_it_is_killed(manifests: list[Manifest]) 
         spec = one(manifests, "Deployment", f"-{component}")["spec"]["template"]["spec"]
         ((program, seconds),) = [spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]]
         assert program == "sleep"
-        assert spec["terminationGracePeriodSeconds"] >= int(seconds) + drain + 10
+        assert spec["terminationGracePeriodSeconds"] >= int(seconds) + drain + END_SECONDS
 
 
 def test_the_drain_follows_one_value(render: Render) -> None:
@@ -121,7 +123,7 @@ def test_the_drain_follows_one_value(render: Render) -> None:
         assert settings(manifests, "triton")["AUDIOCRAFT_DRAIN_SECONDS"] == str(seconds)
         for component in ("triton", "gateway"):
             spec = one(manifests, "Deployment", f"-{component}")["spec"]["template"]["spec"]
-            assert spec["terminationGracePeriodSeconds"] == seconds + 20 + 20
+            assert spec["terminationGracePeriodSeconds"] == seconds + 20 + 45
 
 
 def test_no_pod_can_do_more_than_it_must(manifests: list[Manifest]) -> None:

@@ -35,9 +35,9 @@ helm.sh/chart: {{ printf "%s-%s" $top.Chart.Name $top.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{/* From SIGTERM's announcement to SIGKILL: the wait before it, the drain, and 20 seconds for what follows. */}}
+{{/* From SIGTERM's announcement to SIGKILL: the wait before it, the drain, and 45 seconds in which tritonserver ends. */}}
 {{- define "audiocraft.gracePeriod" -}}
-{{- add .Values.preStopSeconds .Values.drainSeconds 20 -}}
+{{- add .Values.preStopSeconds .Values.drainSeconds 45 -}}
 {{- end -}}
 
 {{/* What all pods of this chart have in common. */}}
