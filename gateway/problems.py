@@ -60,6 +60,11 @@ class FieldError(BaseModel):
     value: Any = Field(None, examples=[-3.0])
     message: str = Field(examples=["must be between 0.1 and 300 seconds"])
 
+    def __str__(self) -> str:
+        """As Triton's own messages say it: `duration=-3.0: must be …`."""
+        value = "" if self.value is None else f"={self.value}"
+        return f"{self.field}{value}: {self.message}"
+
 
 class Problem(BaseModel):
     """Problem details, RFC 9457."""
@@ -116,7 +121,7 @@ def install_problems(app: FastAPI) -> None:
             detail = "send the body as JSON, with the header Content-Type: application/json"
             return problem_response(415, HTTPStatus(415).phrase, detail, instance=request.url.path)
         errors = [_validation_error(item) for item in error.errors()]
-        detail = "; ".join(f"{item.field}: {item.message}" for item in errors)
+        detail = "; ".join(str(item) for item in errors)
         return problem_response(422, _TITLES[422], detail, errors=errors, instance=request.url.path)
 
     @app.exception_handler(HTTPException)
@@ -146,7 +151,8 @@ def _field_error(message: str) -> FieldError:
 
 def _validation_error(item: Mapping[str, Any]) -> FieldError:
     place = [str(part) for part in item["loc"] if part not in ("body", "query", "header", "path")]
-    return FieldError(field=".".join(place) or "body", value=_shown(item.get("input")), message=item["msg"])
+    value = None if item["type"] == "missing" else _shown(item.get("input"))  # else it would be what surrounds the gap
+    return FieldError(field=".".join(place) or "body", value=value, message=item["msg"])
 
 
 def _shown(value: object) -> object:

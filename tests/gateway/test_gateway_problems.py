@@ -66,6 +66,14 @@ def test_a_bad_field_is_named(http: httpx.Client, change: dict[str, Any], field:
     assert problem["request_id"] == answer.headers["X-Request-ID"]
 
 
+def test_a_refusal_says_field_value_and_limit_in_one_line(http: httpx.Client) -> None:
+    answer = http.post("/generate/music", json={"text": "rock", "duration": -3})
+    assert answer.json()["detail"] == "duration=-3: Input should be greater than or equal to 0.1"
+    gap = http.post("/generate/music", json={"duration": 3}).json()
+    assert gap["detail"] == "text: Field required"
+    assert "value" not in gap["errors"][0]
+
+
 @pytest.mark.parametrize("body", [b'{"text": "x", "duration": NaN}', b'{"text": "x", "top_p": Infinity}'])
 def test_numbers_that_are_none(http: httpx.Client, body: bytes) -> None:
     answer = http.post("/generate/music", content=body, headers={"Content-Type": "application/json"})
