@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,15 +106,14 @@ class Generation:
         """For the engine: the next chunk."""
         self._items.put(chunk)
 
-    def end(self, error: BaseException | None) -> bool:
+    def end(self, error: BaseException | None, count: Callable[[], None]) -> None:
         """For the engine: nothing more comes, because of `error` or because the clip is complete.
 
-        Returns:
-            False where the request had ended before; the first end counts.
+        The first end counts: `count` is called for it alone, and before anybody can see it.
         """
         with self._ending:
             if self._ended:
-                return False
+                return
+            count()
             self._ended = True
         self._items.put(error)
-        return True

@@ -277,6 +277,5 @@ class Scheduler:
 
     def _end(self, generation: Generation, error: BaseException | None) -> None:
         """Ends a request once, whichever thread comes first."""
-        if generation.end(error):
-            outcomes = {type(None): "completed", Cancelled: "cancelled", DeadlineExceeded: "expired"}
-            self.metrics.ended(outcomes.get(type(error), "failed"))
+        outcomes = {type(None): "completed", Cancelled: "cancelled", DeadlineExceeded: "expired"}
+        generation.end(error, partial(self.metrics.ended, outcomes.get(type(error), "failed")))

@@ -172,6 +172,18 @@ def test_a_text_of_too_many_tokens_is_refused_and_costs_nobody_else_anything(eng
     assert engine.generate("a " * 511, duration=0.1).codes.shape == (4, 5)
 
 
+def test_who_has_the_clip_finds_it_counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = engine.metrics.ended
+
+    def slowly(how: str) -> None:
+        time.sleep(0.2)  # a thread that another program keeps from running
+        ended(how)
+
+    monkeypatch.setattr(engine.metrics, "ended", slowly)
+    engine.generate("folk", duration=0.1)
+    assert engine.metrics.snapshot().completed == 1
+
+
 def test_a_failing_step_fails_those_in_it_and_not_the_next(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = engine.generate("folk", seed=1, duration=0.3).codes
     step = engine._scheduler._slots.step

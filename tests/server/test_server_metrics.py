@@ -46,10 +46,10 @@ def test_frames_seconds_and_requests_are_counted_exactly_and_by_model(server: Em
 
 
 def test_refused_requests_are_not_counted_as_failed(server: EmbeddedServer) -> None:
-    before = ended(server, "failed")
+    before = settled(lambda: ended(server, "failed"), seconds=1.0)
     with Client(server.grpc_url) as client, pytest.raises(InvalidRequest, match="duration"):
         client.music("x", duration=-1)
-    assert ended(server, "failed") == before
+    assert settled(lambda: ended(server, "failed"), seconds=1.0) == before
 
 
 def test_every_step_duration_lies_between_the_outer_buckets(server: EmbeddedServer) -> None:
