@@ -20,6 +20,9 @@ class StepOperations(Protocol):
     `Spans` is whatever an implementation makes of the rows' lengths, once a step, for all layers.
     """
 
+    def capacity(self, positions: int) -> int:
+        """How many positions a cache must have room for, so that rows may fill so many."""
+
     def spans(self, lengths: torch.Tensor) -> Any:
         """int64 [R]: how many positions each row attends over; a row of length 0 is idle, its output means nothing."""
 
@@ -43,16 +46,22 @@ class StepOperations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TorchSpans:
-    """Attributes: rows and last address each row's last position; longest bounds all; mask is None if all are equal."""
+    """Attributes: rows and last address each row's last position; read bounds all; mask hides what is beyond each."""
 
     rows: torch.Tensor
     last: torch.Tensor
-    longest: int
-    mask: torch.Tensor | None
+    read: int
+    mask: torch.Tensor
+
+
+_BLOCK = 64
+"""Cache positions are read in multiples of it: behind the last whole vector torch sums up in another order."""
 
 
 class TorchOperations:
-    """Plain torch, for the CPU: reads lengths on the host, so that no more of a cache is touched than is filled.
+    """Plain torch, for the CPU: reads lengths on the host, so that little more of a cache is touched than is filled.
+
+    A row's result has the same bits whoever the others are.
 
     Args:
         dtype: of activations.
@@ -61,13 +70,14 @@ class TorchOperations:
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
 
+    def capacity(self, positions: int) -> int:
+        return -(-positions // _BLOCK) * _BLOCK
+
     def spans(self, lengths: torch.Tensor) -> TorchSpans:
         lengths = lengths.clamp(min=1)
-        shortest, longest = (int(bound) for bound in lengths.aminmax())
-        mask = None
-        if shortest < longest:
-            mask = (torch.arange(longest, device=lengths.device) < lengths[:, None])[:, None, None]
-        return TorchSpans(torch.arange(len(lengths), device=lengths.device), lengths - 1, longest, mask)
+        read = self.capacity(int(lengths.max()))
+        mask = (torch.arange(read, device=lengths.device) < lengths[:, None])[:, None, None]
+        return TorchSpans(torch.arange(len(lengths), device=lengths.device), lengths - 1, read, mask)
 
     def add_and_norm(self, residual: torch.Tensor, update: torch.Tensor | None, norm: Norm) -> torch.Tensor:
         if update is not None:
@@ -81,6 +91,6 @@ class TorchOperations:
         return self.attend(query, keys, values, spans)
 
     def attend(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, spans: TorchSpans) -> torch.Tensor:
-        keys, values = (cache[:, : spans.longest].transpose(1, 2) for cache in (keys, values))
+        keys, values = (cache[:, : spans.read].transpose(1, 2) for cache in (keys, values))
         attended = F.scaled_dot_product_attention(query[:, :, None], keys, values, attn_mask=spans.mask)
         return attended.flatten(1)

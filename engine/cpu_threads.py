@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-SMALL_MODEL = 4_000_000
+SMALL_MODEL = 8_000_000
 """Parameters: with fewer, waking other threads some sixty times a step takes longer than what they would do."""
 
 

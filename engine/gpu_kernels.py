@@ -27,6 +27,9 @@ class GpuOperations:
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
 
+    def capacity(self, positions: int) -> int:
+        return positions
+
     def spans(self, lengths: torch.Tensor) -> torch.Tensor:
         return lengths
 

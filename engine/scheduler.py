@@ -220,22 +220,25 @@ class Scheduler:
         return new_frames
 
     def _step(self) -> None:
-        """Runs the model; on a GPU this returns while it runs."""
-        if self._stream is None:
+        """Runs the model; on a GPU this returns while it runs.
+
+        Wherever the number of rows would change how a row is rounded, all slots are computed.
+        """
+        if self._captured is not None:
+            self._captured()
+        elif self._model.transformer.rows_independent:
             running = self._running.values()
             self._slots.step(
                 max(self._running) + 1,
                 guided=any(request.sampling.guided for request in running),
                 filtered=any(request.sampling.filtered(self._model.transformer.card) for request in running),
             )
-            return
-        if self._captured is not None:
-            self._captured()
         else:
             self._slots.step(self._slots.count)
-        self._in_flight.append(recorded_event())
-        if len(self._in_flight) > STEPS_IN_FLIGHT:
-            self._in_flight.popleft().synchronize()
+        if self._stream is not None:
+            self._in_flight.append(recorded_event())
+            if len(self._in_flight) > STEPS_IN_FLIGHT:
+                self._in_flight.popleft().synchronize()
 
     def _end_window(self, running: Running) -> None:
         self._hand_over(running, [*running.clip.due(self._steps, running.complete), running.complete])

@@ -59,8 +59,9 @@ class Slots:
         layers, heads, width = len(transformer.layers), transformer.heads, transformer.head_dim
         device, dtype = transformer.device, transformer.dtype
         # Zeros, not garbage: what a mask hides is multiplied by 0, and 0 · NaN is NaN.
-        self._cache = torch.zeros(layers, 2, 2 * slots, prefix + columns, heads, width, device=device, dtype=dtype)
-        length = MAX_CONDITION_LENGTH if transformer.cross else 0
+        positions = operations.capacity(prefix + columns)
+        self._cache = torch.zeros(layers, 2, 2 * slots, positions, heads, width, device=device, dtype=dtype)
+        length = operations.capacity(MAX_CONDITION_LENGTH) if transformer.cross else 0
         self._cross = torch.zeros(layers, 2, 2 * slots, length, heads, width, device=device, dtype=dtype)
 
         def integers(*shape: int) -> torch.Tensor:

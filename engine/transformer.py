@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
 from engine.errors import CheckpointError
+from engine.projections import Linear, PackedProjection, Projection, can_pack
 
 from audiocraft.models.lm import LMModel  # isort: skip
 from audiocraft.modules.transformer import StreamingMultiheadAttention, create_sin_embedding  # isort: skip
@@ -33,23 +34,12 @@ class Norm:
 
 
 @dataclass(frozen=True, slots=True)
-class Projection:
-    """A linear layer's weight [out, in] and bias [out], if it has one."""
-
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return F.linear(x, self.weight, self.bias)
-
-
-@dataclass(frozen=True, slots=True)
 class CrossAttention:
     """What a layer's cross-attention has beside its keys and values, which are projected for all layers at once."""
 
     norm: Norm
-    query: Projection
-    out: Projection
+    query: Linear
+    out: Linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +47,13 @@ class Layer:
     """One pre-norm transformer layer; `cross` is None where the model has no cross-attention."""
 
     self_norm: Norm
-    qkv: Projection
-    self_out: Projection
+    qkv: Linear
+    self_out: Linear
     cross: CrossAttention | None
     feed_norm: Norm
-    feed_in: Projection
+    feed_in: Linear
     activation: Callable[[torch.Tensor], torch.Tensor]
-    feed_out: Projection
+    feed_out: Linear
 
 
 class DecoderTransformer:
@@ -77,6 +67,7 @@ class DecoderTransformer:
         codebooks, card: the tokens' shape and range; `card` itself is the special token.
         cross: whether there is cross-attention.
         parameters: how many the layers have.
+        rows_independent: whether a row's results have the same bits however many rows are computed together.
 
     Raises:
         CheckpointError: an architecture that this class does not compute, with the reason.
@@ -94,13 +85,13 @@ class DecoderTransformer:
         self.head_dim = self.dim // self.heads
         self.cross = lm.transformer.layers[0].cross_attention is not None
         self.parameters = sum(parameter.numel() for parameter in lm.transformer.parameters())
+        self.rows_independent = can_pack(device, dtype)
         self.layers = [self._layer(layer) for layer in lm.transformer.layers]
-        self._cross_key_value = self._stacked_cross_projections(lm) if self.cross else None
+        self._cross_key_value = self._packed(self._stacked_cross_projections(lm)) if self.cross else None
         self.out_norm = _norm(lm.out_norm)
-        self._head = Projection(
-            torch.cat([linear.weight for linear in lm.linears]).to(dtype),
-            None if lm.linears[0].bias is None else torch.cat([linear.bias for linear in lm.linears]).to(dtype),
-        )
+        weight = torch.cat([linear.weight for linear in lm.linears]).to(dtype)
+        bias = None if lm.linears[0].bias is None else torch.cat([linear.bias for linear in lm.linears]).to(dtype)
+        self._head = self._packed(Projection(weight, bias))
         self._embedding = torch.cat([embedding.weight for embedding in lm.emb]).float()
         self._embedding_offsets = torch.arange(self.codebooks, device=device) * (self.card + 1)
         positions = torch.arange(max_positions, device=device).view(1, -1, 1)
@@ -140,10 +131,12 @@ class DecoderTransformer:
         if layer.cross_attention is not None:
             packed, out = self._attention(layer.cross_attention, layer.layer_scale_cross)
             bias = None if packed.bias is None else packed.bias[: self.dim]
-            cross = CrossAttention(_norm(layer.norm_cross), Projection(packed.weight[: self.dim], bias), out)
+            query = Projection(packed.weight[: self.dim], bias)
+            cross = CrossAttention(_norm(layer.norm_cross), self._packed(query), self._packed(out))
+        feed_in, feed_out = self._projection(layer.linear1), self._projection(layer.linear2, layer.layer_scale_2)
         return Layer(
-            _norm(layer.norm1), qkv, self_out, cross, _norm(layer.norm2),
-            self._projection(layer.linear1), layer.activation, self._projection(layer.linear2, layer.layer_scale_2),
+            _norm(layer.norm1), self._packed(qkv), self._packed(self_out), cross,
+            _norm(layer.norm2), self._packed(feed_in), layer.activation, self._packed(feed_out),
         )  # fmt: skip
 
     def _attention(
@@ -161,6 +154,9 @@ class DecoderTransformer:
             weight = weight * factor[:, None]
             bias = None if bias is None else bias * factor
         return Projection(weight.to(self.dtype), None if bias is None else bias.to(self.dtype))
+
+    def _packed(self, projection: Projection) -> Linear:
+        return PackedProjection(projection) if self.rows_independent else projection
 
     def _stacked_cross_projections(self, lm: LMModel) -> Projection:
         packed = [self._attention(layer.cross_attention, torch.nn.Identity())[0] for layer in lm.transformer.layers]

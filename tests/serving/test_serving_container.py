@@ -31,7 +31,7 @@ SHARED_MEMORY = f"audiocraft_container_{os.getpid()}_"
 class Container:
     """`python -m serving.container`, with the embedded tritonserver where the image has its own."""
 
-    def __init__(self, repository: Path, folder: Path, drain_seconds: float) -> None:
+    def __init__(self, repository: Path, folder: Path, drain_seconds: int, exit_seconds: int) -> None:
         installation = find_installation()
         build_backend_directory(installation, folder / "backends")
         program = folder / "bin" / "tritonserver"
@@ -50,7 +50,7 @@ class Container:
             *("--http-address=127.0.0.1", f"--http-port={self.http}"),
             *("--grpc-address=127.0.0.1", f"--grpc-port={self.grpc}"),
             *("--metrics-address=127.0.0.1", f"--metrics-port={self.metrics}"),
-            "--exit-timeout-secs=5",
+            f"--exit-timeout-secs={exit_seconds}",
             f"--backend-config=python,shm-region-prefix-name={SHARED_MEMORY}",
             "--grpc-max-connection-age=1000",  # the streams of these tests take longer, and have to survive it
         ]
@@ -82,11 +82,12 @@ class Container:
 
 
 @pytest.fixture
-def start(model_repository: Path, tmp_path: Path) -> Iterator[Callable[[float], Container]]:
+def start(model_repository: Path, tmp_path: Path) -> Iterator[Callable[[int, int], Container]]:
+    """Starts a container that drains, and tritonserver in it that ends, for so many seconds at most."""
     started: list[Container] = []
 
-    def start(drain_seconds: float) -> Container:
-        started.append(Container(model_repository, tmp_path, drain_seconds))
+    def start(drain_seconds: int, exit_seconds: int) -> Container:
+        started.append(Container(model_repository, tmp_path, drain_seconds, exit_seconds))
         return started[-1]
 
     yield start
@@ -97,8 +98,8 @@ def start(model_repository: Path, tmp_path: Path) -> Iterator[Callable[[float], 
         region.unlink()
 
 
-def test_sigterm_under_16_streams_loses_none(start: Callable[[float], Container]) -> None:
-    container = start(240)
+def test_sigterm_under_16_streams_loses_none(start: Callable[[int, int], Container]) -> None:
+    container = start(240, 30)
     with ThreadPoolExecutor(16) as callers:
         streams = [callers.submit(container.generate, seed, 6.0) for seed in range(16)]
         _until(lambda: in_flight(container.metrics_url) == 16, "all 16 are in flight", container.log)
@@ -109,8 +110,8 @@ def test_sigterm_under_16_streams_loses_none(start: Callable[[float], Container]
     assert not list(Path("/dev/shm").glob(f"{SHARED_MEMORY}*"))
 
 
-def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[float], Container]) -> None:
-    container = start(1)
+def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[int, int], Container]) -> None:
+    container = start(1, 5)
     index = f"http://127.0.0.1:{container.http}/v2/repository/index"
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(urllib.request.Request(index, b""))

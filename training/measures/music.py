@@ -128,7 +128,7 @@ def music_measures(generated: Clips, train: Clips, held_out: Clips) -> tuple[lis
         *_drums(generated, held_out),
         *instruments,
         *_keys(generated, held_out),
-        *_level(generated),
+        *_level(generated, held_out),
     ]
     details = {
         "prompts": [
@@ -218,17 +218,20 @@ def _keys(generated: Clips, held_out: Clips) -> list[Measure]:
     ]  # fmt: skip
 
 
-def _level(generated: Clips) -> list[Measure]:
+def _level(generated: Clips, held_out: Clips) -> list[Measure]:
+    silent, of_source = ([heard.silent for _, heard in clips] for clips in (generated, held_out))
     return [
         Measure(
-            SECTION, "silent frames", _mean(heard.silent for _, heard in generated), SILENT_SHARE, "at most",
+            SECTION, "silent frames", _mean(silent), SILENT_SHARE, "at most",
             note="50 ms below -50 dBFS, after the first 0.3 s",
         ),
+        Measure(SECTION, "silent frames in the worst clip", max(silent)),
+        Measure(SECTION, "silent frames: the same on source", _mean(of_source)),
+        Measure(SECTION, "silent frames in the worst clip of source", max(of_source)),
         Measure(
             SECTION, "clipped samples", _mean(heard.clipped for _, heard in generated), CLIPPED_SHARE, "at most",
             note="magnitude 0.999 or more",
         ),
-        Measure(SECTION, "silent frames in the worst clip", max(heard.silent for _, heard in generated)),
     ]  # fmt: skip
 
 

@@ -48,20 +48,25 @@ def sound_measures(
     for name, clips in (("generated", generated), ("source", held_out)):
         features, labels = _features(clips, sample_rate)
         results[name] = (labels, classifier.predict(features))
-    every = [clip for clips in generated.values() for clip in clips]
+    every, of_source = ([clip for row in clips.values() for clip in row] for clips in (generated, held_out))
     measures = [
         Measure(
             SECTION, "kind: accuracy on generated", accuracy(*results["generated"]), KIND_ACCURACY,
             note=f"{len(generated)} kinds; a classifier that saw only source audio; chance {1 / len(generated):.2f}",
         ),
         Measure(SECTION, "kind: accuracy on held-out source", accuracy(*results["source"])),
-        Measure(SECTION, "silent frames", float(np.mean([silent_share(clip, sample_rate) for clip in every]))),
+        Measure(SECTION, "silent frames", _silent(every, sample_rate)),
+        Measure(SECTION, "silent frames: the same on source", _silent(of_source, sample_rate)),
         Measure(
             SECTION, "clipped samples", float(np.mean([clipped_share(clip) for clip in every])), 0.001, "at most",
             note="magnitude 0.999 or more",
         ),
     ]  # fmt: skip
     return measures, {f"kinds_{name}": confusion(*result) for name, result in results.items()}
+
+
+def _silent(clips: Sequence[Mono], sample_rate: int) -> float:
+    return float(np.mean([silent_share(clip, sample_rate) for clip in clips]))
 
 
 def _features(clips: Clips, sample_rate: int) -> tuple[Any, list[str]]:

@@ -1,0 +1,93 @@
+"""Who else is in the batch changes no bit of what a request's tokens are drawn from, on a CPU.
+
+Tokens alone would show it once in some hundred seconds of music: where two of them are nearly as likely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+import engine.slots
+from engine.attention import TorchOperations
+from engine.engine import Engine
+from engine.projections import PackedProjection, Projection, can_pack
+from engine.request import GenerationRequest
+
+TRAINED = Path(__file__).resolve().parents[2] / "export" / "demo_checkpoints" / "music"
+STEPS = 60
+MINE = GenerationRequest("fast energetic solo piano in A major", duration=1.5, seed=0)
+LONGER = [GenerationRequest("slow strings", duration=2.0, seed=seed) for seed in range(7)]
+UNGUIDED = [GenerationRequest("jazz", duration=1.0, seed=9, cfg_coef=1.0, top_k=0)]
+
+
+@pytest.fixture(params=["float32", "bfloat16"])
+def trained(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """The shipped music model: its widths are real ones."""
+    engine = Engine(str(TRAINED), device="cpu", dtype=request.param, slots=8)
+    yield engine
+    engine.close()
+
+
+@pytest.mark.parametrize("mine", [MINE, GenerationRequest("jazz", duration=1.5, seed=3, cfg_coef=1.0)])
+def test_logits_have_the_same_bits_alone_and_among_others(
+    trained: Engine, mine: GenerationRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    sample = engine.slots.sample
+
+    def listening(logits: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
+        seen.append(logits[0].clone())  # whoever comes first has the first slot
+        return sample(logits, *arguments, **options)
+
+    monkeypatch.setattr(engine.slots, "sample", listening)
+
+    def logits_among(others: list[GenerationRequest]) -> torch.Tensor:
+        seen.clear()
+        generations = [trained.submit(request, decode=False) for request in [mine, *others]]
+        for generation in generations:
+            generation.result()
+        return torch.stack(seen[:STEPS])
+
+    alone = logits_among([])
+    assert torch.equal(logits_among(LONGER), alone)
+    assert torch.equal(logits_among(UNGUIDED), alone)
+
+
+@pytest.mark.parametrize(("inputs", "outputs"), [(256, 768), (1024, 256), (1024, 3072), (4096, 1024), (24, 40)])
+def test_a_product_does_not_depend_on_how_many_rows_there_are(inputs: int, outputs: int) -> None:
+    assert can_pack(torch.device("cpu"), torch.float32)
+    draw = torch.Generator().manual_seed(1)
+    weight = torch.randn(outputs, inputs, generator=draw)
+    rows = torch.randn(64, inputs, generator=draw)
+    for bias in (None, torch.randn(outputs, generator=draw)):
+        packed = PackedProjection(Projection(weight, bias))
+        all_rows = packed(rows)
+        torch.testing.assert_close(all_rows, F.linear(rows, weight, bias), atol=1e-3, rtol=1e-4)
+        for count in range(1, 65):
+            assert torch.equal(packed(rows[:count]), all_rows[:count])
+        assert torch.equal(packed(rows[0]), all_rows[0])
+        assert torch.equal(packed(rows[None, :1]), all_rows[None, :1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("length", [1, 5, 63, 64, 65, 300, 1000])
+def test_attention_over_a_span_does_not_depend_on_longer_ones(length: int, dtype: torch.dtype) -> None:
+    operations = TorchOperations(dtype)
+    draw = torch.Generator().manual_seed(1)
+    positions = operations.capacity(1501)
+    keys, values = (torch.randn(6, positions, 4, 64, generator=draw).to(dtype) for _ in range(2))
+    query = torch.randn(6, 4, 64, generator=draw).to(dtype)
+
+    def attended(lengths: list[int]) -> torch.Tensor:
+        rows = len(lengths)
+        return operations.attend(query[:rows], keys[:rows], values[:rows], operations.spans(torch.tensor(lengths)))
+
+    alone = attended([length])
+    for other in (0, length, length + 1, length + 100, 1501):
+        for others in (1, 5):
+            assert torch.equal(attended([length] + [other] * others)[:1], alone)
