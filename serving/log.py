@@ -15,7 +15,7 @@ _NO_GPU = re.compile(
     re.IGNORECASE,
 )
 # Tables, and the traces that follow a failure's message.
-_CLUTTER = re.compile(r"^\s*[+|]|^At:$|^  \S+\(\d+\): ")
+_CLUTTER = re.compile(r"^\s*[+|]|^At:$|^  (?:\S+|<frozen \S+>)\(\d+\): ")
 _TRACE = re.compile(r"(\\n)+At:.*$")
 
 

@@ -30,6 +30,9 @@ MODEL_REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
 _SHARED_MEMORY = Path("/dev/shm")
 
 
+_CRASHES = {-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV}
+
+
 class ServerFailed(RuntimeError):
     """The server did not become ready, or refuses to start as asked; the message says why.
 
@@ -40,6 +43,10 @@ class ServerFailed(RuntimeError):
     def __init__(self, message: str, bad_option: bool = False) -> None:
         super().__init__(message)
         self.bad_option = bad_option
+
+
+class _Crashed(ServerFailed):
+    """The server died of itself while it loaded its models."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +131,22 @@ class EmbeddedServer:
         self.stop()
 
     def start(self) -> None:
-        """Starts the server and returns when every model is ready."""
+        """Starts the server and returns when every model is ready.
+
+        On a machine that is short of processor time 24.10 dies while it loads, of a lock in shared memory
+        (`boost::interprocess::lock_exception`), in one start of some twenty. So who crashes is given a second chance.
+
+        Raises:
+            ServerFailed: it did not become ready; nothing of it is left.
+        """
+        try:
+            self._start()
+        except _Crashed as crash:
+            self._show(LogLine("WARNING", f"{str(crash).splitlines()[0]} it is started once more"))
+            self._errors.clear()
+            self._start()
+
+    def _start(self) -> None:
         installation = find_installation()
         self._backends = Path(tempfile.mkdtemp(prefix="audiocraft-triton-backends-"))
         try:
@@ -225,7 +247,8 @@ class EmbeddedServer:
             status = self._process.poll()
             if status is not None:
                 self._log_thread.join(timeout=5)
-                raise ServerFailed(
+                failure = _Crashed if status in _CRASHES else ServerFailed
+                raise failure(
                     f"tritonserver ended with status {status} before it was ready:\n" + "\n".join(self._errors)
                 )
             if time.monotonic() > deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,6 +83,17 @@ def test_buckets_rise_and_span_what_happens(triton: FakeTriton, source: EngineMe
         assert buckets is not None
         assert buckets == sorted(set(buckets))
         assert (buckets[0], buckets[-1]) == (low, high)
+
+
+def test_no_metric_is_left_for_the_end_of_the_process(triton: FakeTriton, source: EngineMetrics) -> None:
+    """There its destructor crashes: the stub that it would tell the server through is gone."""
+    from adapters.metrics import MetricsPublisher
+
+    publisher = MetricsPublisher(source, "musicgen", "cpu")
+    families = [weakref.ref(triton.families.pop(name)) for name in list(triton.families)]
+    assert len(families) == 8
+    publisher.close()
+    assert [family() for family in families] == [None] * 8
 
 
 def test_a_server_that_takes_no_metrics_is_said_once_and_nothing_is_lost(

@@ -82,7 +82,8 @@ def test_why_a_model_did_not_load_is_shown_even_where_it_speaks_of_gpus() -> Non
 
 def test_pythons_traces_are_cut_from_a_message_of_several_lines() -> None:
     reader = LogReader(has_gpu=False)
-    assert [reader.read(raw) for raw in ("At:", "  /tmp/rep/broken/1/model.py(2): initialize")] == [None, None]
+    trace = ("At:", "  /tmp/rep/broken/1/model.py(2): initialize", "  <frozen importlib._bootstrap>(241): _call")
+    assert [reader.read(raw) for raw in trace] == [None] * 3
 
 
 @pytest.mark.parametrize("raw", [*NEWS, *GPU_NOISE, *ROUTINE, SAID_TWICE])

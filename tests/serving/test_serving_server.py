@@ -21,6 +21,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from serving.log import LogLine
 from serving.server import MODEL_REPOSITORY, EmbeddedServer, Options, ServerFailed
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -153,6 +154,40 @@ def test_a_model_that_does_not_load_is_named_with_its_reason_and_nothing_is_left
     assert not caught.value.bad_option
     assert "ended with status 1 before it was ready" in str(caught.value)
     assert list(temporary.iterdir()) == []
+    assert server.pid is None
+
+
+def crashing(repository: Path, folder: Path, starts: int) -> Path:
+    """A repository whose model brings the whole server down in its first so many starts."""
+    model = folder / "repository" / "musicgen"
+    shutil.copytree(repository / "musicgen", model)
+    (model / "1" / "model.py").write_text(
+        "import os, pathlib, signal\n"
+        "class TritonPythonModel:\n"
+        "    def initialize(self, args):\n"
+        f"        count = pathlib.Path({str(folder / 'starts')!r})\n"
+        "        with count.open('a') as file: file.write('.')\n"
+        f"        if count.stat().st_size <= {starts}: os.kill(os.getppid(), signal.SIGABRT)\n"
+        "    def execute(self, requests):\n"
+        "        return []\n"
+    )
+    return model.parent
+
+
+def test_a_server_that_crashes_while_it_loads_is_started_once_more(repository: Path, tmp_path: Path) -> None:
+    lines: list[LogLine] = []
+    with EmbeddedServer(on_free_ports(crashing(repository, tmp_path, 1)), show=lines.append) as server:
+        assert status(f"{server.http_url}/v2/models/musicgen/ready") == 200
+    assert [line.text for line in lines if "once more" in line.text] == [
+        "tritonserver ended with status -6 before it was ready: it is started once more"
+    ]
+
+
+def test_a_server_that_crashes_again_is_given_up(repository: Path, tmp_path: Path) -> None:
+    server = EmbeddedServer(on_free_ports(crashing(repository, tmp_path, 2)))
+    with pytest.raises(ServerFailed, match=r"ended with status -6 before it was ready"):
+        server.start()
+    assert (tmp_path / "starts").read_text() == ".."
     assert server.pid is None
 
 
