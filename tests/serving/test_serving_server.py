@@ -22,7 +22,7 @@ from types import SimpleNamespace
 import pytest
 
 from serving.log import LogLine
-from serving.server import MODEL_REPOSITORY, EmbeddedServer, Options, ServerFailed
+from serving.server import MODEL_REPOSITORY, EmbeddedServer, Options, ServerFailed, answers
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -257,6 +257,21 @@ def test_a_killed_parent_takes_the_server_and_its_stubs_with_it(orphan: tuple[su
     parent.kill()
     parent.wait()
     assert wait_until(lambda: processes_of(pid) == {}, seconds=30), processes_of(pid)
+
+
+def test_a_port_of_another_protocol_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def settings_frame() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.sendall(bytes.fromhex("000006040000000000000500004000"))
+                connection.recv(4096)
+
+        thread = threading.Thread(target=settings_frame)
+        thread.start()
+        assert not answers(f"http://127.0.0.1:{other.getsockname()[1]}/v2/health/ready")
+        thread.join()
 
 
 # What is refused before anything starts
