@@ -133,8 +133,8 @@ class EmbeddedServer:
     def start(self) -> None:
         """Starts the server and returns when every model is ready.
 
-        On a machine that is short of processor time 24.10 dies while it loads, of a lock in shared memory
-        (`boost::interprocess::lock_exception`), in one start of some twenty. So who crashes is given a second chance.
+        On a machine that is short of processor time 24.10 now and then dies while it loads, of a lock in shared memory
+        (`boost::interprocess::lock_exception`). So a server that crashes is given a second chance.
 
         Raises:
             ServerFailed: it did not become ready; nothing of it is left.
