@@ -28,9 +28,8 @@ from serving.log import LogLine, LogReader
 
 MODEL_REPOSITORY = Path(__file__).resolve().parent.parent / "model_repository"
 _SHARED_MEMORY = Path("/dev/shm")
-
-
 _CRASHES = {-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV}
+"""Exit statuses of a program that fell over by itself: nobody stopped it, and it refused nothing."""
 
 
 class ServerFailed(RuntimeError):
@@ -141,8 +140,8 @@ class EmbeddedServer:
         """
         try:
             self._start()
-        except _Crashed as crash:
-            self._show(LogLine("WARNING", f"{str(crash).splitlines()[0]} it is started once more"))
+        except _Crashed:
+            self._show(LogLine("WARNING", "tritonserver crashed before it was ready: it is started once more"))
             self._errors.clear()
             self._start()
 

@@ -5,6 +5,9 @@ Tokens alone would show it once in some hundred seconds of music: where two of t
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +21,8 @@ from engine.engine import Engine
 from engine.projections import PackedProjection, Projection, can_pack
 from engine.request import GenerationRequest
 
-TRAINED = Path(__file__).resolve().parents[2] / "export" / "demo_checkpoints" / "music"
+PROJECT = Path(__file__).resolve().parents[2]
+TRAINED = PROJECT / "export" / "demo_checkpoints" / "music"
 STEPS = 60
 MINE = GenerationRequest("fast energetic solo piano in A major", duration=1.5, seed=0)
 LONGER = [GenerationRequest("slow strings", duration=2.0, seed=seed) for seed in range(7)]
@@ -72,6 +76,25 @@ def test_a_product_does_not_depend_on_how_many_rows_there_are(inputs: int, outpu
             assert torch.equal(packed(rows[:count]), all_rows[:count])
         assert torch.equal(packed(rows[0]), all_rows[0])
         assert torch.equal(packed(rows[None, :1]), all_rows[None, :1])
+
+
+@pytest.mark.parametrize(("instructions", "threads"), [("AVX2", 1), ("SSE41", 2), ("AVX512_CORE", 64)])
+def test_nor_does_it_on_other_processors(instructions: str, threads: int) -> None:
+    """oneDNN takes such a limit once, when it is loaded."""
+    program = (
+        "import sys, torch\n"
+        "from engine.projections import PackedProjection, Projection\n"
+        "torch.set_num_threads(int(sys.argv[1]))\n"
+        "for inputs, outputs in (256, 1024), (4096, 1024):\n"
+        "    packed = PackedProjection(Projection(torch.randn(outputs, inputs), None))\n"
+        "    rows = torch.randn(16, inputs)\n"
+        "    print([torch.equal(packed(rows[:count]), packed(rows)[:count]) for count in range(1, 17)].count(True))\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(threads)], cwd=PROJECT, capture_output=True, text=True, check=True,
+        env={**os.environ, "ONEDNN_MAX_CPU_ISA": instructions}, timeout=120,
+    )  # fmt: skip
+    assert result.stdout.split() == ["16", "16"]
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -179,7 +179,7 @@ def test_a_server_that_crashes_while_it_loads_is_started_once_more(repository: P
     with EmbeddedServer(on_free_ports(crashing(repository, tmp_path, 1)), show=lines.append) as server:
         assert status(f"{server.http_url}/v2/models/musicgen/ready") == 200
     assert [line.text for line in lines if "once more" in line.text] == [
-        "tritonserver ended with status -6 before it was ready: it is started once more"
+        "tritonserver crashed before it was ready: it is started once more"
     ]
 
 
