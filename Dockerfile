@@ -16,11 +16,7 @@ WORKDIR /opt/audiocraft-triton
 COPY requirements/engine.txt requirements/audiocraft.txt requirements/
 RUN pip install -r requirements/engine.txt && pip install --no-deps -r requirements/audiocraft.txt
 COPY pyproject.toml README.md LICENSE ./
-COPY engine engine
-COPY adapters adapters
-COPY export export
-COPY serving serving
-COPY cli cli
+COPY audiocraft_triton audiocraft_triton
 COPY model_repository model_repository
 # TorchScript of the demo's codec and discriminators, verified against audiocraft as it is written: nothing is built at
 # start. Other checkpoints have a repository of their own on a volume (`audiocraft-triton export --repository`).
@@ -56,7 +52,7 @@ EXPOSE 8000 8001 8002
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10m --retries=3 \
     CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/v2/health/ready', timeout=4)"]
-ENTRYPOINT ["python3", "-m", "serving.container"]
+ENTRYPOINT ["python3", "-m", "audiocraft_triton.serving.container"]
 
 FROM python:${PYTHON_TAG} AS gateway-build
 RUN python -m venv /opt/venv
@@ -72,7 +68,9 @@ LABEL org.opencontainers.image.title="audiocraft-triton gateway" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=gateway-build /opt/venv /opt/venv
 WORKDIR /opt/audiocraft-triton
-COPY gateway gateway
+COPY audiocraft_triton/__init__.py audiocraft_triton/__init__.py
+COPY audiocraft_triton/contract audiocraft_triton/contract
+COPY audiocraft_triton/gateway audiocraft_triton/gateway
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -83,4 +81,4 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/livez', timeout=4)"]
-ENTRYPOINT ["python", "-m", "gateway"]
+ENTRYPOINT ["python", "-m", "audiocraft_triton.gateway"]

@@ -48,7 +48,7 @@ training-data: setup ## 100 hours of music and 17 of sound effects into data/, b
 	$(BIN)/python -m training sound-data --out data/sound
 
 measures: setup ## what the demo checkpoints can do, on data they never saw: a table, and files in out/measures (5 minutes on 2 cores)
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training measure --checkpoints export/demo_checkpoints --out out/measures
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training measure --checkpoints audiocraft_triton/checkpoints/demo --out out/measures
 
 lint: setup ## ruff and mypy
 	$(BIN)/ruff check .

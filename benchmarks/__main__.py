@@ -100,9 +100,9 @@ def benchmark(
 
     import torch
 
+    from audiocraft_triton.contract.errors import CheckpointError
     from benchmarks.runner import Plan
     from benchmarks.session import run_session
-    from engine.errors import CheckpointError
 
     if device is None:
         device = DeviceName.CUDA if torch.cuda.is_available() else DeviceName.CPU

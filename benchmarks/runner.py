@@ -11,10 +11,15 @@ import numpy as np
 import torch
 
 from benchmarks.contenders import contender_opener
-from benchmarks.contenders.contender import Clips, Contender, Job, StreamingContender
+from benchmarks.contenders.contender import (
+    Clips,
+    Contender,
+    Job,
+    StreamingContender,
+)
 from benchmarks.measure import Percentiles, percentiles, repeated
 from benchmarks.results import Row, Throughput
-from export.seeded_checkpoint import FRAME_RATE
+from training.seeded_checkpoint import FRAME_RATE
 
 Say = Callable[[str], None]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch
 
-from engine.checkpoints import CODEC_FILE, LM_FILE
-from engine.errors import CheckpointError
-from export.seeded_checkpoint import (
+from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE
+from audiocraft_triton.checkpoints.upstream import builders
+from audiocraft_triton.contract.errors import CheckpointError
+from training.seeded_checkpoint import (
     DEMO,
     MUSIC,
     TEXT_ENCODER_FOLDER,
@@ -29,8 +30,6 @@ from export.seeded_checkpoint import (
     save,
     write_text_encoder,
 )
-
-from audiocraft.models import builders  # isort: skip
 
 _SHAPE_FILE = "shape.json"
 _SEED = 2306

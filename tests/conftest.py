@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# First: tests import audiocraft itself, which this makes importable.
+from audiocraft_triton.checkpoints import upstream  # noqa: F401
+
+# isort: split
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,9 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from audiocraft.models import AudioGen, MusicGen
+from upstream_models import load_upstream
 
 if TYPE_CHECKING:
-    from serving.server import EmbeddedServer
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer
+    from audiocraft_triton.torchscript.manifest import Manifest
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -19,7 +26,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 @pytest.fixture(scope="session")
 def demo_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with music/ and sound/, which `demo` and `demo-sound` mean for this run."""
-    from export.seeded_checkpoint import make_seeded_checkpoints
+    from training.seeded_checkpoint import make_seeded_checkpoints
 
     folder = tmp_path_factory.mktemp("demo-checkpoints")
     make_seeded_checkpoints(folder, report=lambda _line: None)
@@ -31,7 +38,7 @@ def demo_checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 @pytest.fixture(scope="session")
 def model_repository(demo_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the model repository with the seeded checkpoints exported into it."""
-    from export.models import export_models
+    from audiocraft_triton.torchscript.models import export_models
 
     assert demo_checkpoints.is_dir()
     repository = tmp_path_factory.mktemp("served") / "model_repository"
@@ -42,9 +49,32 @@ def model_repository(demo_checkpoints: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="session")
+def upstream_music(demo_checkpoints: Path) -> MusicGen:
+    """What audiocraft itself makes of the music checkpoint."""
+    return load_upstream(MusicGen, demo_checkpoints / "music")
+
+
+@pytest.fixture(scope="session")
+def upstream_sound(demo_checkpoints: Path) -> AudioGen:
+    """What audiocraft itself makes of the sound checkpoint."""
+    return load_upstream(AudioGen, demo_checkpoints / "sound")
+
+
+@pytest.fixture(scope="session")
+def exported(demo_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Manifest]]:
+    """A model repository with the export of `demo`, not to be changed, and its manifests."""
+    from audiocraft_triton.checkpoints.layout import demo_directory
+    from audiocraft_triton.torchscript.models import export_models
+
+    assert demo_directory() == demo_checkpoints
+    repository = tmp_path_factory.mktemp("repository")
+    return repository, export_models("demo", repository, report=lambda _line: None)
+
+
+@pytest.fixture(scope="session")
 def server(model_repository: Path) -> Iterator[EmbeddedServer]:
     """Every model of the repository, ready, on free loopback ports."""
-    from serving.server import EmbeddedServer, Options
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
 
     options = Options(repository=model_repository, http_port=0, grpc_port=0, metrics_port=0, ready_timeout=300)
     with EmbeddedServer(options, show=lambda line: print(line.text)) as running:

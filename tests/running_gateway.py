@@ -38,9 +38,9 @@ class RunningGateway:
 @contextmanager
 def running(**settings: Any) -> Iterator[RunningGateway]:
     """A gateway with these settings, on a free port."""
-    from gateway.app import create_app
-    from gateway.http_server import configuration
-    from gateway.settings import Settings
+    from audiocraft_triton.gateway.app import create_app
+    from audiocraft_triton.gateway.http_server import configuration
+    from audiocraft_triton.gateway.settings import Settings
 
     told = Settings(**settings)
     app = create_app(told)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from running_gateway import RunningGateway, running
 
-from serving.server import EmbeddedServer, Options
+from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
 
 PROJECT = Path(__file__).resolve().parent.parent
 README = (PROJECT / "README.md").read_text()
@@ -85,7 +85,7 @@ def test_a_python_block_runs(server: EmbeddedServer, gateway: RunningGateway, fo
 
 
 def test_the_things_that_serve_prints_work(server: EmbeddedServer, folder: Path) -> None:
-    from cli.main import things_to_try
+    from audiocraft_triton.cli.main import things_to_try
 
     text = things_to_try(server)
     curl = re.search(r"(curl .*?clip\.wav)\n", text, re.DOTALL)

@@ -7,19 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 
-from export.discriminators import DiscriminatorSet
-from export.initialization import make_responsive
-
-from audiocraft.adversarial.losses import (  # isort: skip
+from audiocraft_triton.scoring.discriminators import DiscriminatorSet
+from training.initialization import make_responsive
+from training.upstream import (
     AdversarialLoss,
     FeatureMatchingLoss,
     get_adv_criterion,
     get_fake_criterion,
     get_real_criterion,
 )
-from omegaconf import OmegaConf
 
 
 @dataclass(frozen=True, slots=True)

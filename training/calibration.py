@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from engine.errors import InvalidInput
-from engine.realness import DISCRIMINATORS, Calibration
+from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration
 
 PRIOR = 1.0  # a clip or so of doubt: discriminators agree so much that many sixes of numbers fit a mean equally well
 FIT_ITERATIONS = 300
 
 ClipLogits = Mapping[str, NDArray[np.float32]]
-"""One clip as `engine.realness.judge` takes it: per discriminator float32 [windows, parts]."""
+"""One clip as `audiocraft_triton.scoring.realness.judge` takes it: per discriminator float32 [windows, parts]."""
 
 
 def fit_calibration(clips: Sequence[ClipLogits], labels: ArrayLike) -> dict[str, Calibration]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import flashy
 import torch
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-
-from audiocraft.quantization import ResidualVectorQuantizer  # isort: skip
-from audiocraft.quantization.core_vq import sample_vectors  # isort: skip
+from audiocraft_triton.checkpoints.upstream import ResidualVectorQuantizer
+from training.upstream import sample_vectors
 
 # An entry is dead when it is used this much less than the average entry.
 DEAD = 0.05

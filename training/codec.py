@@ -15,25 +15,33 @@ from typing import Any
 
 import flashy
 import torch
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import CODEC_FILE
-from export.initialization import make_responsive
-from export.seeded_checkpoint import DEMO, Kind, codec_config, save
-from export.seeded_checkpoint import MUSIC as MUSIC_KIND
-from export.seeded_checkpoint import SOUND as SOUND_KIND
+from audiocraft_triton.checkpoints.layout import CODEC_FILE
+from audiocraft_triton.checkpoints.upstream import builders
 from training.adversary import AdversarySizes, make_adversary
 from training.audio_crops import CropBatches, audio_files, crop_loader
 from training.augmentation import random_loudness
 from training.codebooks import perplexities, revive_dead_entries
-from training.runtime import Report, Stateful, TrainingRun, join_workers, seed_everything
+from training.initialization import make_responsive
+from training.runtime import (
+    Report,
+    Stateful,
+    TrainingRun,
+    join_workers,
+    seed_everything,
+)
+from training.seeded_checkpoint import (
+    DEMO,
+    Kind,
+    codec_config,
+    save,
+)
+from training.seeded_checkpoint import MUSIC as MUSIC_KIND
+from training.seeded_checkpoint import SOUND as SOUND_KIND
+from training.upstream import SISNR, Balancer, CosineLRScheduler, MultiScaleMelSpectrogramLoss
 from training.weight_average import WeightAverage
-
-from audiocraft.losses import SISNR, Balancer, MultiScaleMelSpectrogramLoss  # isort: skip
-from audiocraft.models import builders  # isort: skip
-from audiocraft.optim import CosineLRScheduler  # isort: skip
-from omegaconf import DictConfig, OmegaConf
 
 # What share of the gradient comes from each loss. Upstream trains for days and gives the adversary 80 %; in minutes a
 # clear spectrum is worth more than fine texture, and `l1` keeps the phase of low notes.

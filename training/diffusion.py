@@ -12,20 +12,23 @@ from typing import Any
 import flashy
 import julius
 import torch
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import DIFFUSION_FILE, load_codec, resolve
+from audiocraft_triton.checkpoints.layout import DIFFUSION_FILE, resolve
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.checkpoints.upstream import CompressionModel, NoiseSchedule, builders
 from training.audio_crops import CropBatches, audio_files, crop_loader
 from training.augmentation import random_loudness
-from training.runtime import Report, Stateful, TrainingRun, join_workers, seed_everything
+from training.runtime import (
+    Report,
+    Stateful,
+    TrainingRun,
+    join_workers,
+    seed_everything,
+)
+from training.upstream import CosineLRScheduler
 from training.weight_average import WeightAverage
-
-from audiocraft.models import builders  # isort: skip
-from audiocraft.models.encodec import CompressionModel  # isort: skip
-from audiocraft.modules.diffusion_schedule import NoiseSchedule  # isort: skip
-from audiocraft.optim import CosineLRScheduler  # isort: skip
-from omegaconf import DictConfig, OmegaConf
 
 
 @dataclass(frozen=True, slots=True)

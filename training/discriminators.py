@@ -14,24 +14,37 @@ from typing import Any
 
 import flashy
 import torch
+from omegaconf import OmegaConf
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import DISCRIMINATORS_FILE, Checkpoint, load_codec
-from engine.errors import InvalidInput
-from engine.realness import DISCRIMINATORS, Calibration
-from export.discriminators import DiscriminatorSet
-from export.initialization import make_responsive
-from export.seeded_checkpoint import save
+from audiocraft_triton.checkpoints.layout import DISCRIMINATORS_FILE, Checkpoint
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.checkpoints.upstream import CompressionModel
+from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.scoring.discriminators import DiscriminatorSet
+from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration
 from training.audio_crops import CropBatches, crop_loader
 from training.calibration import fit_calibration
 from training.fakes import alike, corrupt, round_trip
-from training.held_out import SOURCE, HeldOut, as_json, calibration_clips, part_means, qualities
-from training.runtime import Report, Stateful, TrainingRun, Worker, join_workers, seed_everything
+from training.held_out import (
+    SOURCE,
+    HeldOut,
+    as_json,
+    calibration_clips,
+    part_means,
+    qualities,
+)
+from training.initialization import make_responsive
+from training.runtime import (
+    Report,
+    Stateful,
+    TrainingRun,
+    Worker,
+    join_workers,
+    seed_everything,
+)
+from training.seeded_checkpoint import save
 from training.splits import Splits, split_files
-
-from audiocraft.models.encodec import CompressionModel  # isort: skip
-from audiocraft.optim import CosineLRScheduler  # isort: skip
-from omegaconf import OmegaConf
+from training.upstream import CosineLRScheduler
 
 REPORT_FILE = "discriminators_report.json"
 MARGIN = 0.5  # seconds of a crop beyond its window: so much of a fake may be the codec's edge

@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+import julius
 import torch
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-
-import julius  # isort: skip
-from audiocraft.models.encodec import CompressionModel  # isort: skip
+from audiocraft_triton.checkpoints.upstream import CompressionModel
 
 SILENCE = 1e-3  # RMS: -60 dBFS
 QUIETEST = 0.25

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import soundfile
 
-from engine.engine import Engine
-from engine.errors import InvalidInput
-from engine.generation import Generation
-from engine.request import GenerationRequest
+from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.engine.engine import Engine
+from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.request import GenerationRequest
 from training.data.manifest import read_manifest
 from training.runtime import Report
 

@@ -10,16 +10,19 @@ import numpy as np
 import soundfile
 import torch
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.audio_files import Waveform
-from engine.realness import DISCRIMINATORS, Calibration, judge
-from engine.waveforms import cut_windows
-from export.discriminators import DiscriminatorSet
+from audiocraft_triton.audio.files import Waveform
+from audiocraft_triton.audio.waveforms import cut_windows
+from audiocraft_triton.checkpoints.upstream import CompressionModel
+from audiocraft_triton.scoring.discriminators import DiscriminatorSet
+from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
 from training.audio_crops import read_crop
 from training.calibration import ClipLogits, expected_calibration_error, roc_auc
-from training.fakes import CORRUPTIONS, SILENCE, round_trip, to_16_bits
-
-from audiocraft.models.encodec import CompressionModel  # isort: skip
+from training.fakes import (
+    CORRUPTIONS,
+    SILENCE,
+    round_trip,
+    to_16_bits,
+)
 
 SOURCE, CODED, GENERATED = "source", "codec output", "generated"
 SHUFFLE_SEED = 4

@@ -16,27 +16,41 @@ from typing import Any
 
 import flashy
 import torch
+from omegaconf import DictConfig
 from torch import nn
 from torch.nn import functional
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import CODEC_FILE, LM_FILE, Checkpoint
-from engine.errors import InvalidInput
-from export.seeded_checkpoint import DEMO, TEXT_ENCODER_FOLDER, Kind, lm_config, save
-from export.seeded_checkpoint import MUSIC as MUSIC_KIND
-from export.seeded_checkpoint import SOUND as SOUND_KIND
+from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE, Checkpoint
+from audiocraft_triton.checkpoints.upstream import LMModel, T5Conditioner, builders
+from audiocraft_triton.contract.errors import InvalidInput
 from training.padded_attention import replace_cross_attention
-from training.runtime import Report, Stateful, TrainingRun, Worker, join_workers, seed_everything
-from training.text_encoder import TextEncoderSizes, text_encoder_config, train_tokenizer, write_text_encoder
+from training.runtime import (
+    Report,
+    Stateful,
+    TrainingRun,
+    Worker,
+    join_workers,
+    seed_everything,
+)
+from training.seeded_checkpoint import (
+    DEMO,
+    TEXT_ENCODER_FOLDER,
+    Kind,
+    lm_config,
+    save,
+)
+from training.seeded_checkpoint import MUSIC as MUSIC_KIND
+from training.seeded_checkpoint import SOUND as SOUND_KIND
+from training.text_encoder import (
+    TextEncoderSizes,
+    text_encoder_config,
+    train_tokenizer,
+    write_text_encoder,
+)
 from training.token_batches import TokenBatch, TokenBatches
 from training.tokens import TokenSplit, codec_digest, read_tokens
+from training.upstream import CosineLRScheduler
 from training.weight_average import WeightAverage
-
-from audiocraft.models import builders  # isort: skip
-from audiocraft.models.lm import LMModel  # isort: skip
-from audiocraft.modules.conditioners import T5Conditioner  # isort: skip
-from audiocraft.optim import CosineLRScheduler  # isort: skip
-from omegaconf import DictConfig
 
 TEXT = "description"
 VALIDATE_EVERY = 500

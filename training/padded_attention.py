@@ -11,10 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-
-from audiocraft.models.lm import LMModel  # isort: skip
-from audiocraft.modules.transformer import StreamingMultiheadAttention  # isort: skip
+from audiocraft_triton.checkpoints.upstream import LMModel, StreamingMultiheadAttention
 
 
 class PaddedCrossAttention(StreamingMultiheadAttention):  # type: ignore[misc]

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 
 STATE_FILE = "training.pt"
 SETTINGS_FILE = "training.json"

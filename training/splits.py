@@ -9,7 +9,7 @@ from pathlib import Path
 
 import soundfile
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.audio_crops import audio_files
 from training.data.manifest import MANIFEST_FILE, read_manifest
 

@@ -8,14 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import sentencepiece
 import torch
 from safetensors.torch import save_file
+from sentencepiece import sentencepiece_model_pb2
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-
-import sentencepiece  # isort: skip
-from sentencepiece import sentencepiece_model_pb2  # isort: skip
-from transformers import T5Config, T5EncoderModel, T5Tokenizer  # isort: skip
+from training.upstream import T5Config, T5EncoderModel, T5Tokenizer
 
 _TIED_WEIGHTS = "encoder.embed_tokens.weight"  # the same as `shared.weight`
 # Whatever is typed gets tokens that can be trained; a capital letter means the same as a small one.

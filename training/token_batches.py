@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.tokens import TokenSplit
 
 TEXT_LENGTH_STEP = 8  # tensor cores like it

@@ -23,14 +23,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import CODEC_FILE, Checkpoint, load_codec, read_package, resolve
-from engine.errors import CheckpointError, InvalidInput
-from engine.safe_weights import is_codebook
+from audiocraft_triton.checkpoints.layout import CODEC_FILE, Checkpoint, resolve
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.checkpoints.reading import read_package
+from audiocraft_triton.checkpoints.safe_weights import is_codebook
+from audiocraft_triton.checkpoints.upstream import CompressionModel
+from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
 from training.data.manifest import Clip, read_manifest
 from training.runtime import REPORT_SECONDS, Report
-
-from audiocraft.models.encodec import CompressionModel  # isort: skip
 
 SPLITS = ("train", "validation")
 READERS = 32

@@ -11,13 +11,10 @@ from pathlib import Path
 
 import torch
 
+from audiocraft_triton.checkpoints.upstream import T5Conditioner
 from benchmarks.contenders.contender import Clips, Job, finish
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from export.seeded_checkpoint import FRAME_RATE, TEXT_ENCODER_FOLDER
-
-from audiocraft.models import MusicGen  # isort: skip
-from audiocraft.modules.conditioners import T5Conditioner  # isort: skip
-from transformers import T5Config
+from benchmarks.upstream import MusicGen, T5Config
+from training.seeded_checkpoint import FRAME_RATE, TEXT_ENCODER_FOLDER
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from audiocraft_triton import Engine, GenerationRequest
+from audiocraft_triton.contract.parameters import WHOLE_CLIP
 from benchmarks.contenders.contender import Clips, Job, precision
 from benchmarks.measure import at_once
-from engine import Engine, GenerationRequest
-from engine.request import WHOLE_CLIP
 
 _MAX_WAITING = 1024
 """More than are ever measured at once: nobody is turned away here."""

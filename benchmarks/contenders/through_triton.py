@@ -16,10 +16,11 @@ import soundfile
 from audiocraft_client import Client, calls
 from audiocraft_client.transports import Transport, connect
 
+from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
+from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 from benchmarks.contenders.contender import Clips, Job
 from benchmarks.measure import at_once
-from export.seeded_checkpoint import FRAME_RATE
-from serving.server import MODEL_REPOSITORY, EmbeddedServer, Options
+from training.seeded_checkpoint import FRAME_RATE
 
 _MODELS = ("musicgen", "musicgen_stream")
 _TIMEOUT = 600.0

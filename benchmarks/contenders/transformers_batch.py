@@ -13,18 +13,26 @@ from importlib.metadata import version
 
 import torch
 
-from benchmarks.contenders.contender import Clips, Job, finish, precision
-from engine import audiocraft_imports  # noqa: F401  (first: transformers probes for packages that it stands in for)
-from export.seeded_checkpoint import CODEBOOKS, FRAME_RATE, MUSIC, TEXT_ENCODER_FOLDER
-
-from transformers.utils import logging  # isort: skip
-from transformers import (  # isort: skip
+from benchmarks.contenders.contender import (
+    Clips,
+    Job,
+    finish,
+    precision,
+)
+from benchmarks.upstream import (
     EncodecConfig,
     MusicgenConfig,
     MusicgenDecoderConfig,
     MusicgenForConditionalGeneration,
     T5Config,
     T5Tokenizer,
+    logging,
+)
+from training.seeded_checkpoint import (
+    CODEBOOKS,
+    FRAME_RATE,
+    MUSIC,
+    TEXT_ENCODER_FOLDER,
 )
 
 

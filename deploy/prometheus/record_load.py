@@ -17,7 +17,7 @@ import urllib.request
 
 from audiocraft_client import AudioCraftError, Client
 
-from serving.server import EmbeddedServer, Options
+from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
 
 PHASES = ((10, 0), (20, 3), (30, 24), (30, 0))
 """Seconds, and callers at once."""

@@ -15,17 +15,22 @@ from typing import Any
 
 import pytest
 import torch
+from audiocraft.models import MusicGen
 from typer.testing import CliRunner
 
+from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.checkpoints.loading import load_codec, load_lm
+from audiocraft_triton.contract.errors import CheckpointError
 from benchmarks import contenders
 from benchmarks.__main__ import app
-from benchmarks.measure import MOST_RUNS, at_once, percentiles, repeated
+from benchmarks.measure import (
+    MOST_RUNS,
+    at_once,
+    percentiles,
+    repeated,
+)
 from benchmarks.results import Row, Throughput, compare_with_engine
 from benchmarks.shapes import SHAPES, ready_checkpoint, write_random_checkpoint
-from engine.checkpoints import load_codec, load_lm, resolve
-from engine.errors import CheckpointError
-
-from audiocraft.models import MusicGen  # isort: skip
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 CPU = torch.device("cpu")

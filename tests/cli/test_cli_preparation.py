@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.preparation import export_if_needed
-from engine.errors import CheckpointError
-from serving.server import MODEL_REPOSITORY
+from audiocraft_triton.cli.preparation import export_if_needed
+from audiocraft_triton.contract.errors import CheckpointError
+from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 
 
 def test_models_are_exported_once(demo_checkpoints: Path, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from cli.studio import choose_port, exit_status, run_studio
-from serving.server import ServerFailed
+from audiocraft_triton.cli.studio import choose_port, exit_status, run_studio
+from audiocraft_triton.serving.embedded.server import ServerFailed
 
 if TYPE_CHECKING:
-    from serving.server import EmbeddedServer
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 
 def test_the_page_is_there_until_ctrl_c_and_then_the_gateway_is_gone(server: EmbeddedServer) -> None:
@@ -42,7 +42,7 @@ def test_a_gateway_that_dies_ends_the_command_with_its_status(server: EmbeddedSe
     def on_news(text: str) -> None:
         told.append(text)
         if len(told) == 1:
-            os.kill(_child_with("gateway"), signal.SIGKILL)
+            os.kill(_child_with("audiocraft_triton.gateway"), signal.SIGKILL)
 
     assert run_studio(server, choose_port(0), on_news) == 128 + signal.SIGKILL
     assert "the gateway ended by itself" in told[1]

@@ -9,10 +9,10 @@ import pytest
 import soundfile
 from typer.testing import CliRunner, Result
 
-from cli.main import app
-from engine.checkpoints import resolve
-from engine.realness import DISCRIMINATORS
-from export.discriminators import load_discriminators
+from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.cli.main import app
+from audiocraft_triton.scoring.discriminators import load_discriminators
+from audiocraft_triton.scoring.realness import DISCRIMINATORS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,7 +22,7 @@ SAMPLE_RATE = 16_000
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that no message is broken into lines."""
-    monkeypatch.setattr("cli.main._console.width", 400)
+    monkeypatch.setattr("audiocraft_triton.cli.main._console.width", 400)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.settings import Settings
-from serving.container import END_SECONDS
+from audiocraft_triton.gateway.settings import Settings
+from audiocraft_triton.serving.container import END_SECONDS
 
 pytestmark = pytest.mark.needs_program("docker-compose")
 

@@ -56,7 +56,7 @@ def test_the_unary_model_admits_more_than_all_engines_of_the_pod(render: Render)
 
 
 def test_the_gateway_understands_its_settings(everything: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:
-    from gateway.settings import Settings
+    from audiocraft_triton.gateway.settings import Settings
 
     variables = settings(everything, "gateway")
     for name, value in variables.items():
@@ -74,7 +74,7 @@ def test_the_gateway_understands_its_settings(everything: list[Manifest], monkey
 
 
 def test_the_chart_s_defaults_are_the_gateway_s(render: Render) -> None:
-    from gateway.settings import Settings
+    from audiocraft_triton.gateway.settings import Settings
 
     variables = settings(render(), "gateway")
     chosen = ("HOST", "TRITON")
@@ -86,8 +86,8 @@ def test_the_chart_s_defaults_are_the_gateway_s(render: Render) -> None:
 
 
 def test_the_outside_reaches_every_public_path_and_no_internal_one(everything: list[Manifest]) -> None:
-    from gateway.app import create_app
-    from gateway.settings import Settings
+    from audiocraft_triton.gateway.app import create_app
+    from audiocraft_triton.gateway.settings import Settings
 
     internal = {"/metrics", "/livez", "/readyz"}
     routes = {re.sub(r"/\{.*", "/x", path) for path in create_app(Settings()).openapi()["paths"]}
@@ -111,7 +111,7 @@ def test_the_outside_reaches_every_public_path_and_no_internal_one(everything: l
 def test_the_commands_that_prepare_models_exist(everything: list[Manifest]) -> None:
     import typer
 
-    from cli.main import app
+    from audiocraft_triton.cli.main import app
 
     command_line: Any = typer.main.get_command(app)
     (script,) = prepare_container(everything)["args"]
@@ -225,7 +225,7 @@ def fake_gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_helm_test_asks_for_health_and_a_valid_clip(
     everything: list[Manifest], fake_gateway: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: bytes
 ) -> None:
-    from gateway.schemas import ClipRequest
+    from audiocraft_triton.gateway.schemas import ClipRequest
 
     monkeypatch.setattr(_Gateway, "clip", clip)
     (container,) = containers(one(everything, "Pod")["spec"])

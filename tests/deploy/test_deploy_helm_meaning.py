@@ -11,7 +11,7 @@ import pytest
 import yaml
 from chart_manifests import EVERYTHING, Manifest, Render, containers, of_kind, one, pods, selects, serving, settings
 
-from serving.container import END_SECONDS
+from audiocraft_triton.serving.container import END_SECONDS
 
 VARIATIONS: dict[str, tuple[list[Path | str], list[str]]] = {
     "defaults": ([], []),

@@ -39,7 +39,9 @@ def test_triton_is_newer_than_its_known_holes(stages: dict[str, list[tuple[str, 
         assert stages[name][0][1].startswith("nvcr.io/nvidia/tritonserver:${TRITON_TAG} ")
 
 
-@pytest.mark.parametrize(("target", "module"), [("triton", "serving.container"), ("gateway", "gateway")])
+@pytest.mark.parametrize(
+    ("target", "module"), [("triton", "audiocraft_triton.serving.container"), ("gateway", "audiocraft_triton.gateway")]
+)
 def test_an_image_is_unprivileged_watched_and_complete(
     stages: dict[str, list[tuple[str, str]]], target: str, module: str
 ) -> None:
@@ -79,7 +81,8 @@ def test_the_image_needs_nothing_that_it_lacks() -> None:
 import sys
 for absent in ("pytriton", "tritonclient", "tensorboard", "mido", "fastapi", "fluidsynth", "pytest"):
     sys.modules[absent] = None
-import serving.container, cli.main, cli.preparation, engine.engine, engine.checkpoints, export.models, export.convert
+import audiocraft_triton.serving.container, audiocraft_triton.cli.main, audiocraft_triton.cli.preparation
+import audiocraft_triton.engine.engine, audiocraft_triton.torchscript.models, audiocraft_triton.checkpoints.convert
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
 
@@ -87,11 +90,14 @@ import serving.container, cli.main, cli.preparation, engine.engine, engine.check
 def test_the_gateways_image_needs_no_room_but_its_own() -> None:
     code = """
 import sys
-for absent in ("torch", "engine", "serving", "export", "adapters", "cli", "training"):
+for absent in ("audio", "checkpoints", "engine", "scoring", "torchscript", "serving", "cli"):
+    sys.modules[f"audiocraft_triton.{absent}"] = None
+for absent in ("torch", "training"):
     sys.modules[absent] = None
-import gateway.app, gateway.__main__
-from gateway.settings import Settings
-gateway.app.create_app(Settings())
+import audiocraft_triton.gateway.__main__
+from audiocraft_triton.gateway.app import create_app
+from audiocraft_triton.gateway.settings import Settings
+create_app(Settings())
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
 

@@ -19,7 +19,7 @@ import yaml
 from running_gateway import RunningGateway, running
 
 if TYPE_CHECKING:
-    from serving.server import EmbeddedServer
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 pytestmark = pytest.mark.needs_program("prometheus")
 

@@ -1,4 +1,4 @@
-"""What the engine's tests share: engines on the seeded checkpoints, and upstream's own models on the same files."""
+"""What the engine's tests share: engines on the seeded checkpoints."""
 
 from __future__ import annotations
 
@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from upstream_models import load_upstream
 
-from engine.engine import Engine
-
-from audiocraft.models import AudioGen, MusicGen  # isort: skip
+from audiocraft_triton.engine.engine import Engine
 
 
 @pytest.fixture(scope="session")
@@ -29,15 +26,3 @@ def sound_engine(demo_checkpoints: Path) -> Iterator[Engine]:
     engine = Engine("demo-sound", device="cpu")
     yield engine
     engine.close()
-
-
-@pytest.fixture(scope="session")
-def upstream_music(demo_checkpoints: Path) -> MusicGen:
-    """What audiocraft itself makes of the music checkpoint."""
-    return load_upstream(MusicGen, demo_checkpoints / "music")
-
-
-@pytest.fixture(scope="session")
-def upstream_sound(demo_checkpoints: Path) -> AudioGen:
-    """What audiocraft itself makes of the sound checkpoint."""
-    return load_upstream(AudioGen, demo_checkpoints / "sound")

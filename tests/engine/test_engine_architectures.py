@@ -11,15 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from audiocraft.models import MusicGen, builders
 from omegaconf import OmegaConf
 from upstream_draws import same_draws
 from upstream_models import load_upstream
 
-from engine.checkpoints import CODEC_FILE, LM_FILE
-from engine.engine import Engine
-from engine.errors import CheckpointError
-
-from audiocraft.models import MusicGen, builders  # isort: skip
+from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE
+from audiocraft_triton.contract.errors import CheckpointError
+from audiocraft_triton.engine.engine import Engine
 
 Variant = Callable[..., Path]
 

@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from engine.cpu_threads import compute_alone
+from audiocraft_triton.engine.device.cpu_threads import compute_alone
 
 
 def test_only_the_calling_thread_computes_alone() -> None:

@@ -13,16 +13,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from audiocraft.models import AudioGen, MusicGen
 from upstream_draws import same_draws
 
-from engine import audiocraft_imports  # noqa: F401  (first)
-from engine.engine import Engine
-from engine.errors import InvalidInput, Overloaded
-from engine.generation import Generation
-from engine.request import GenerationRequest
-from engine.streaming_codec import StreamingDecoder
-
-from audiocraft.models import AudioGen, MusicGen  # isort: skip
+from audiocraft_triton.contract.errors import InvalidInput, Overloaded
+from audiocraft_triton.engine.codec.streaming import StreamingDecoder
+from audiocraft_triton.engine.engine import Engine
+from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.request import GenerationRequest
 
 PATIENCE = 60  # seconds; reached only where something hangs
 

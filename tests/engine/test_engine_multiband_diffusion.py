@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from audiocraft.models import MultiBandDiffusion as Upstream
+from audiocraft.models.loaders import load_compression_model, load_diffusion_models
+from audiocraft.models.multibanddiffusion import DiffusionProcess
+from audiocraft.modules.diffusion_schedule import NoiseSchedule
 
-from engine.checkpoints import DIFFUSION_FILE
-from engine.multiband_diffusion import MultiBandDiffusion
-
-from audiocraft.models import MultiBandDiffusion as Upstream  # isort: skip
-from audiocraft.models.loaders import load_compression_model, load_diffusion_models  # isort: skip
-from audiocraft.models.multibanddiffusion import DiffusionProcess  # isort: skip
-from audiocraft.modules.diffusion_schedule import NoiseSchedule  # isort: skip
+from audiocraft_triton.checkpoints.layout import DIFFUSION_FILE
+from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
 
 
 @pytest.fixture(scope="module")

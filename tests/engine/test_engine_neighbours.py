@@ -15,14 +15,15 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-import engine.slots
-from engine.attention import TorchOperations
-from engine.engine import Engine
-from engine.projections import PackedProjection, Projection, can_pack
-from engine.request import GenerationRequest
+from audiocraft_triton.checkpoints.layout import demo_directory
+from audiocraft_triton.engine.engine import Engine
+from audiocraft_triton.engine.lm import slots
+from audiocraft_triton.engine.lm.kernels.cpu import TorchOperations
+from audiocraft_triton.engine.lm.projections import PackedProjection, Projection, can_pack
+from audiocraft_triton.engine.request import GenerationRequest
 
 PROJECT = Path(__file__).resolve().parents[2]
-TRAINED = PROJECT / "export" / "demo_checkpoints" / "music"
+TRAINED = demo_directory() / "music"
 STEPS = 60
 MINE = GenerationRequest("fast energetic solo piano in A major", duration=1.5, seed=0)
 LONGER = [GenerationRequest("slow strings", duration=2.0, seed=seed) for seed in range(7)]
@@ -42,13 +43,13 @@ def test_logits_have_the_same_bits_alone_and_among_others(
     trained: Engine, mine: GenerationRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[torch.Tensor] = []
-    sample = engine.slots.sample
+    sample = slots.sample
 
     def listening(logits: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
         seen.append(logits[0].clone())  # whoever comes first has the first slot
         return sample(logits, *arguments, **options)
 
-    monkeypatch.setattr(engine.slots, "sample", listening)
+    monkeypatch.setattr(slots, "sample", listening)
 
     def logits_among(others: list[GenerationRequest]) -> torch.Tensor:
         seen.clear()
@@ -83,7 +84,7 @@ def test_nor_does_it_on_other_processors(instructions: str, threads: int) -> Non
     """oneDNN takes such a limit once, when it is loaded."""
     program = (
         "import sys, torch\n"
-        "from engine.projections import PackedProjection, Projection\n"
+        "from audiocraft_triton.engine.lm.projections import PackedProjection, Projection\n"
         "torch.set_num_threads(int(sys.argv[1]))\n"
         "for inputs, outputs in (256, 1024), (4096, 1024):\n"
         "    packed = PackedProjection(Projection(torch.randn(outputs, inputs), None))\n"

@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from audiocraft.models import MusicGen
+from audiocraft.modules.conditioners import ClassifierFreeGuidanceDropout, ConditioningAttributes
 from upstream_models import load_upstream
 
-from engine.cuda import on_stream
-from engine.engine import Engine
-from engine.generation import Audio
-from engine.randomness import draw_keys, exponential_draws
-from engine.request import GenerationRequest
-from engine.slots import Sampling
-from engine.streaming_codec import Piece, StreamingDecoder
-
-from audiocraft.models import MusicGen  # isort: skip
-from audiocraft.modules.conditioners import ClassifierFreeGuidanceDropout, ConditioningAttributes  # isort: skip
+from audiocraft_triton.engine.codec.streaming import Piece, StreamingDecoder
+from audiocraft_triton.engine.device.cuda import on_stream
+from audiocraft_triton.engine.engine import Engine
+from audiocraft_triton.engine.handle import Audio
+from audiocraft_triton.engine.lm.randomness import draw_keys, exponential_draws
+from audiocraft_triton.engine.lm.slots import Sampling
+from audiocraft_triton.engine.request import GenerationRequest
 
 pytestmark = pytest.mark.needs_gpu
 

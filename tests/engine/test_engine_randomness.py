@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from engine.randomness import draw_keys, exponential_draws
+from audiocraft_triton.engine.lm.randomness import draw_keys, exponential_draws
 
 
 def test_keys_are_a_function_of_seed_frame_and_codebook_alone() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from engine.errors import InvalidInput
-from engine.request import BY_NAME, MAX_SEED, PARAMETERS, GenerationRequest
+from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.parameters import BY_NAME, MAX_SEED, PARAMETERS
+from audiocraft_triton.engine.request import GenerationRequest
 
 # field: (just below, lowest, highest, just above, the bound in words)
 BOUNDS: dict[str, tuple[Any, Any, Any, Any, str]] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.randomness import draw_keys, exponential_draws
-from engine.sampling import SamplingParameters, guide, sample
+from audiocraft_triton.engine.lm.randomness import draw_keys, exponential_draws
+from audiocraft_triton.engine.lm.sampling import SamplingParameters, guide, sample
 
 CARD = 16
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 import torch
 
-from engine.engine import Engine
-from engine.errors import Cancelled, DeadlineExceeded, InvalidInput
-from engine.generation import Generation
-from engine.request import GenerationRequest
+from audiocraft_triton.contract.errors import Cancelled, DeadlineExceeded, InvalidInput
+from audiocraft_triton.engine.engine import Engine
+from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.request import GenerationRequest
 
 FAILING = 9.875
 PATIENCE = 60  # seconds; reached only where something hangs

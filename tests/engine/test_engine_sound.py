@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.generation import Generation
-from engine.request import GenerationRequest
-from engine.sound import MAX_PIECE, Clip
+from audiocraft_triton.engine.codec.sound import MAX_PIECE, Clip
+from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.request import GenerationRequest
 
 LOOKAHEAD = 4
 

@@ -11,21 +11,21 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from engine.checkpoints import load_codec, resolve
-from engine.streaming_codec import Piece, StreamingDecoder
-
-from audiocraft.models.encodec import (  # isort: skip
+import transformers
+from audiocraft.models.encodec import (
     CompressionModel,
     EncodecModel,
     HFEncodecCompressionModel,
     InterleaveStereoCompressionModel,
 )
-from audiocraft.modules.seanet import SEANetDecoder, SEANetEncoder  # isort: skip
-from audiocraft.quantization import ResidualVectorQuantizer  # isort: skip
-import transformers
+from audiocraft.modules.seanet import SEANetDecoder, SEANetEncoder
+from audiocraft.quantization import ResidualVectorQuantizer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.engine.codec.streaming import Piece, StreamingDecoder
 
 HOP = 40
 BINS = 64

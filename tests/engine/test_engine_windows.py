@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from audiocraft.modules.codebooks_patterns import DelayedPatternProvider
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine import audiocraft_imports  # noqa: F401  (first)
-from engine.delay_pattern import UNKNOWN, DelayPattern
-from engine.windows import Window, windows
-
-from audiocraft.modules.codebooks_patterns import DelayedPatternProvider  # isort: skip
+from audiocraft_triton.engine.lm.delay_pattern import UNKNOWN, DelayPattern
+from audiocraft_triton.engine.scheduling.windows import Window, windows
 
 SPECIAL = 99
 

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import audiocraft.utils.utils as upstream_utils
 import pytest
 import torch
 
-from engine import audiocraft_imports  # noqa: F401  (first)
-from engine.randomness import draw_keys, exponential_draws
-
-import audiocraft.utils.utils as upstream_utils  # isort: skip
+from audiocraft_triton.engine.lm.randomness import draw_keys, exponential_draws
 
 CODEBOOKS, CARD = 4, 512
 MAX_DELAY = CODEBOOKS - 1

@@ -13,7 +13,7 @@ from running_gateway import RunningGateway, running
 from studio_page import PATIENCE, Studio
 
 if TYPE_CHECKING:
-    from serving.server import EmbeddedServer
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 QUIET_BROWSER = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),

@@ -13,7 +13,7 @@ import pytest
 from audiocraft_client import Client
 
 if TYPE_CHECKING:
-    from serving.server import EmbeddedServer
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`python -m gateway`: what it says, what it refuses, how it logs, how it stops."""
+"""The `gateway` command: what it says, what it refuses, how it logs, how it stops."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.settings import Settings
+from audiocraft_triton.gateway.settings import Settings
 
 if TYPE_CHECKING:
-    from serving.server import EmbeddedServer
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 PATIENCE = 120.0
 PROJECT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ class Running:
 def started(*options: str, **environment: str) -> Iterator[tuple[Running, str]]:
     """A gateway and its address, once it listens."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gateway", "--port", "0", *options],
+        [sys.executable, "-m", "audiocraft_triton.gateway", "--port", "0", *options],
         cwd=PROJECT, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -72,7 +72,7 @@ def started(*options: str, **environment: str) -> Iterator[tuple[Running, str]]:
 
 def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "gateway", *options],
+        [sys.executable, "-m", "audiocraft_triton.gateway", *options],
         cwd=PROJECT, env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment},
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip

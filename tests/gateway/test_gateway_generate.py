@@ -12,7 +12,7 @@ import soundfile
 from audiocraft_client import Client
 
 if TYPE_CHECKING:
-    from serving.server import EmbeddedServer
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 PIANO = {"text": "calm solo piano", "duration": 1.0, "seed": 7}
 

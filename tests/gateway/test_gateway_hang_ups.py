@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from serving.server import EmbeddedServer
+    from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 LONG = {"text": "calm solo piano", "duration": 120.0, "chunk_seconds": 0.5}
 PATIENCE = 120.0

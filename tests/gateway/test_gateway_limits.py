@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from limits import parse_many
 
-from gateway.app import create_app
-from gateway.exchange import client_address
-from gateway.limits.admission import OPEN_PATHS
-from gateway.limits.rate import REMEMBERED_CALLERS, MovingWindow
-from gateway.limits.streams import STREAM_PATHS
-from gateway.settings import Settings
+from audiocraft_triton.gateway.app import create_app
+from audiocraft_triton.gateway.exchange import client_address
+from audiocraft_triton.gateway.limits.admission import OPEN_PATHS
+from audiocraft_triton.gateway.limits.rate import REMEMBERED_CALLERS, MovingWindow
+from audiocraft_triton.gateway.limits.streams import STREAM_PATHS
+from audiocraft_triton.gateway.settings import Settings
 
 PATIENCE = 60.0
 NOWHERE = {"triton": "127.0.0.1:1"}

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.request import PARAMETERS
-from gateway.schemas import ClipRequest, Generation, StreamRequest
+from audiocraft_triton.contract.parameters import PARAMETERS
+from audiocraft_triton.gateway.schemas import ClipRequest, Generation, StreamRequest
 
 
 def test_bounds_and_defaults_are_the_engines() -> None:

@@ -15,9 +15,9 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 from schemathesis.transport.serialization import Binary
 
-from gateway.app import create_app
-from gateway.schemas import MAX_SEED
-from gateway.settings import Settings
+from audiocraft_triton.gateway.app import create_app
+from audiocraft_triton.gateway.schemas import MAX_SEED
+from audiocraft_triton.gateway.settings import Settings
 
 PATIENCE = 300
 LONGEST = 0.3

@@ -10,7 +10,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from engine.request import PARAMETERS
+from audiocraft_triton.contract.parameters import PARAMETERS
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent / "model_repository"
 PYTHON_MODELS = {

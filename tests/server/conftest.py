@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from audiocraft_client import Client
 
-from serving.server import EmbeddedServer
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 
 @pytest.fixture(params=["grpc", "http"])

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import pytest
 
-from serving.server import EmbeddedServer
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 Reading = TypeVar("Reading")
 

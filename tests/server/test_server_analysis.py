@@ -13,12 +13,12 @@ import torch
 from audiocraft_client import Client
 from triton_calls import infer
 
-from engine.audio_files import read_audio
-from engine.checkpoints import resolve
-from engine.realness import DISCRIMINATORS
-from engine.waveforms import convert, cut_windows
-from export.discriminators import DiscriminatorSet, load_discriminators
-from serving.server import EmbeddedServer
+from audiocraft_triton.audio.files import read_audio
+from audiocraft_triton.audio.waveforms import convert, cut_windows
+from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.scoring.discriminators import DiscriminatorSet, load_discriminators
+from audiocraft_triton.scoring.realness import DISCRIMINATORS
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from audiocraft_client import Client, ServerBusy
 from triton_calls import infer
 from tritonclient.utils import InferenceServerException
 
-from serving.server import EmbeddedServer
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 TEXT = ("BYTES", [b"calm piano"])
 

@@ -23,7 +23,7 @@ from scraping import active, ended, value, wait_until
 from triton_calls import infer, tensors
 from tritonclient.utils import InferenceServerException
 
-from serving.server import EmbeddedServer
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 LONG = {"text": ("BYTES", [b"calm piano"]), "duration": ("FP32", [300.0])}
 LONG_JSON = {"text": "calm piano", "duration": 300.0}

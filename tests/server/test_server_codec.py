@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from audiocraft.data.audio_utils import convert_audio
+from audiocraft.models.encodec import CompressionModel
 from audiocraft_client import Client
 from triton_calls import infer
 
-from engine.checkpoints import load_codec, resolve
-from serving.server import EmbeddedServer
-
-from audiocraft.data.audio_utils import convert_audio  # isort: skip
-from audiocraft.models.encodec import CompressionModel  # isort: skip
+from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ import soundfile
 from audiocraft_client import Client
 from scraping import exported, prometheus
 
-from serving.server import EmbeddedServer
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 BIN = Path(sys.executable).parent
 SERVED_TO_CALLERS = {"musicgen", "audiogen", "encode", "decode", "analyze", "multiband_diffusion"}

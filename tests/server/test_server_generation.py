@@ -14,8 +14,8 @@ import soundfile
 from audiocraft_client import AsyncClient, Audio, Client, DeadlineExceeded
 from triton_calls import infer
 
-from engine import Engine
-from serving.server import EmbeddedServer
+from audiocraft_triton import Engine
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from audiocraft_client import Client, InvalidRequest
 from scraping import ended, exported, prometheus, settled, value, wait_until
 
-from serving.server import EmbeddedServer
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 MODELS = {"music": "musicgen", "sound": "audiogen"}
 

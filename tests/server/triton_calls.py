@@ -9,7 +9,7 @@ import numpy as np
 import tritonclient.grpc
 import tritonclient.http
 
-from serving.server import EmbeddedServer
+from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 PROTOCOLS: dict[str, ModuleType] = {"grpc": tritonclient.grpc, "http": tritonclient.http}
 _TYPES = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}

@@ -20,8 +20,12 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from audiocraft_client import Client, ServerUnreachable
 
-from serving.container import ContainerOptions, command_line, in_flight
-from serving.installation import build_backend_directory, find_installation, server_environment
+from audiocraft_triton.serving.container import ContainerOptions, command_line, in_flight
+from audiocraft_triton.serving.embedded.installation import (
+    build_backend_directory,
+    find_installation,
+    server_environment,
+)
 
 PATIENCE = 300.0
 KEY = "0123456789abcdef"
@@ -29,7 +33,7 @@ SHARED_MEMORY = f"audiocraft_container_{os.getpid()}_"
 
 
 class Container:
-    """`python -m serving.container`, with the embedded tritonserver where the image has its own."""
+    """`python -m audiocraft_triton.serving.container`, with the embedded tritonserver where the image has its own."""
 
     def __init__(self, repository: Path, folder: Path, drain_seconds: int, exit_seconds: int) -> None:
         installation = find_installation()
@@ -57,7 +61,7 @@ class Container:
         self.log = folder / "log.txt"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "serving.container", *arguments],
+                [sys.executable, "-m", "audiocraft_triton.serving.container", *arguments],
                 env=environment, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         _until(lambda: self.process.poll() is not None or self._ready(), "the server is ready", self.log)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from serving.installation import (
+from audiocraft_triton.serving.embedded.installation import (
     Installation,
     ServerNotInstalled,
     build_backend_directory,

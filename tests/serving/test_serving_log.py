@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from serving.log import LogLine, LogReader
+from audiocraft_triton.serving.embedded.log import LogLine, LogReader
 
 FAILED = (
     "E1122 16:18:47.628733 25262 model_lifecycle.cc:642] \"failed to load 'broken' version 1: Internal: "

@@ -21,8 +21,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from serving.log import LogLine
-from serving.server import MODEL_REPOSITORY, EmbeddedServer, Options, ServerFailed, answers
+from audiocraft_triton.serving.embedded.log import LogLine
+from audiocraft_triton.serving.embedded.server import (
+    EmbeddedServer,
+    Options,
+    ServerFailed,
+    answers,
+)
+from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -221,7 +227,7 @@ def test_stopping_after_a_crash_leaves_no_hanging_stub_no_shared_memory_and_no_b
 _STARTS_AND_WAITS = """
 import sys, time
 from pathlib import Path
-from serving.server import EmbeddedServer, Options
+from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
 
 server = EmbeddedServer(Options(Path(sys.argv[1]), http_port=0, grpc_port=0, metrics_port=0))
 server.start()

@@ -10,8 +10,13 @@ import pytest
 import soundfile
 import torch
 
-from engine.errors import InvalidInput
-from training.audio_crops import CropBatches, audio_files, crop_loader, read_crop
+from audiocraft_triton.contract.errors import InvalidInput
+from training.audio_crops import (
+    CropBatches,
+    audio_files,
+    crop_loader,
+    read_crop,
+)
 
 
 @pytest.fixture

@@ -7,9 +7,14 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
-from engine.errors import InvalidInput
-from engine.realness import DISCRIMINATORS, Calibration, judge
-from training.calibration import ClipLogits, expected_calibration_error, fit_calibration, roc_auc
+from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
+from training.calibration import (
+    ClipLogits,
+    expected_calibration_error,
+    fit_calibration,
+    roc_auc,
+)
 
 WINDOWS, PARTS = 5, 3
 PLAIN = {name: Calibration() for name in DISCRIMINATORS}

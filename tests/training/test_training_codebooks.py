@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from audiocraft.quantization import ResidualVectorQuantizer
 
 from training.codebooks import perplexities, revive_dead_entries
-
-from audiocraft.quantization import ResidualVectorQuantizer  # isort: skip
 
 CARD = 8
 

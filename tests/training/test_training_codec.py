@@ -13,13 +13,14 @@ import pytest
 import soundfile
 import torch
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import CODEC_FILE, load_codec, read_state, resolve
-from engine.errors import InvalidInput
-from export.seeded_checkpoint import Kind
+from audiocraft_triton.checkpoints.layout import CODEC_FILE, resolve
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.checkpoints.reading import read_state
+from audiocraft_triton.contract.errors import InvalidInput
 from training.adversary import AdversarySizes
 from training.audio_crops import audio_files, read_crop
 from training.codec import CodecRecipe, train_codec
+from training.seeded_checkpoint import Kind
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

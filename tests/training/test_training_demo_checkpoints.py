@@ -13,13 +13,14 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from engine.checkpoints import load_codec, resolve
-from engine.engine import Engine
-from engine.request import GenerationRequest
+from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.engine.engine import Engine
+from audiocraft_triton.engine.request import GenerationRequest
 from training.measures.discriminators import Judge
 from training.measures.signal import percussive_ratio
 
-SHIPPED = Path(__file__).resolve().parents[2] / "export" / "demo_checkpoints"
+SHIPPED = Path(__file__).resolve().parents[2] / "audiocraft_triton" / "checkpoints" / "demo"
 MOST_BYTES = 20_000_000
 SAFE = {".safetensors", ".json", ".md", ".flac"}
 CPU = torch.device("cpu")

@@ -11,11 +11,13 @@ import pytest
 import soundfile
 import torch
 
-from engine.checkpoints import DIFFUSION_FILE, load_codec, read_state, resolve
-from engine.multiband_diffusion import MultiBandDiffusion
-from export.seeded_checkpoint import Kind
+from audiocraft_triton.checkpoints.layout import DIFFUSION_FILE, resolve
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.checkpoints.reading import read_state
+from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
 from training.codec import CodecRecipe, train_codec
 from training.diffusion import DiffusionRecipe, DiffusionTrainer, train_diffusion
+from training.seeded_checkpoint import Kind
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,14 +11,20 @@ import pytest
 import soundfile
 import torch
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import DISCRIMINATORS_FILE, Checkpoint, load_codec, read_state, resolve
-from engine.errors import InvalidInput
-from engine.realness import DISCRIMINATORS
-from export.discriminators import load_discriminators
+from audiocraft_triton.checkpoints.layout import DISCRIMINATORS_FILE, Checkpoint, resolve
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.checkpoints.reading import read_state
+from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.scoring.discriminators import load_discriminators
+from audiocraft_triton.scoring.realness import DISCRIMINATORS
 from training.data.manifest import Clip, write_manifest
 from training.discriminators import REPORT_FILE, DiscriminatorRecipe, train_discriminators
-from training.fakes import CORRUPTIONS, alike, loudness, round_trip
+from training.fakes import (
+    CORRUPTIONS,
+    alike,
+    loudness,
+    round_trip,
+)
 from training.splits import split_files
 
 pytestmark = pytest.mark.usefixtures("one_thread")

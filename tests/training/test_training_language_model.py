@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from audiocraft.modules.conditioners import ConditioningAttributes
+from audiocraft.solvers.musicgen import MusicGenSolver
 from numpy.typing import NDArray
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import CODEC_FILE, LM_FILE, load_codec, load_lm, read_state, resolve
-from engine.engine import Engine
-from engine.errors import InvalidInput
-from export.seeded_checkpoint import SOUND as SOUND_KIND
+from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE, resolve
+from audiocraft_triton.checkpoints.loading import load_codec, load_lm
+from audiocraft_triton.checkpoints.reading import read_state
+from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.engine.engine import Engine
 from training.data.manifest import Clip, write_manifest
 from training.language_model import LanguageModelRecipe, LanguageModelTrainer, train_language_model
 from training.runtime import Worker
+from training.seeded_checkpoint import SOUND as SOUND_KIND
 from training.text_encoder import TextEncoderSizes, train_tokenizer
 from training.token_batches import TokenBatches
 from training.tokens import encode_dataset, read_tokens
-
-from audiocraft.modules.conditioners import ConditioningAttributes  # isort: skip
-from audiocraft.solvers.musicgen import MusicGenSolver  # isort: skip
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -9,10 +9,20 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from engine.audio_files import write_audio
-from engine.checkpoints import resolve
-from engine.errors import InvalidInput
-from training.measures import codec, discriminators, music, pictures, report, run, sounds, sources, statistics
+from audiocraft_triton.audio.files import write_audio
+from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.contract.errors import InvalidInput
+from training.measures import (
+    codec,
+    discriminators,
+    music,
+    pictures,
+    report,
+    run,
+    sounds,
+    sources,
+    statistics,
+)
 from training.measures.results import Measure, Measures
 from training.measures.signal import (
     Mono,

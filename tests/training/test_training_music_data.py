@@ -12,11 +12,16 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.data.captions import MOOD_WORDS, TEMPO_WORDS
 from training.data.composer import compose
 from training.data.harmony import chord, voicing
-from training.data.manifest import SPLITS, Clip, read_manifest, write_manifest
+from training.data.manifest import (
+    SPLITS,
+    Clip,
+    read_manifest,
+    write_manifest,
+)
 from training.data.midi import to_midi
 from training.data.music import build_music, render
 from training.data.notes import DRUM_CHANNEL, Piece

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.runtime import TrainingRun, Worker
 
 ALONE = Worker(0, 1, torch.device("cpu"))

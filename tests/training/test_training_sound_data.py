@@ -11,15 +11,25 @@ import numpy as np
 import pytest
 import soundfile
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.data import samples as samples_module
 from training.data.manifest import read_manifest
 from training.data.procedural_sounds import PROCEDURAL_SOUNDS
 from training.data.sample_kinds import HELD_OUT_SAMPLES, SAMPLE_KINDS, sample_names
-from training.data.samples import fetch_samples, prepare_samples, read_samples, render_sample
+from training.data.samples import (
+    fetch_samples,
+    prepare_samples,
+    read_samples,
+    render_sample,
+)
 from training.data.sound_effects import compose_sound
 from training.data.sounds import build_sounds
-from training.data.synthesis import HELD_OUT, SAMPLE_RATE, Draw, Signal
+from training.data.synthesis import (
+    HELD_OUT,
+    SAMPLE_RATE,
+    Draw,
+    Signal,
+)
 
 # What every caption of a sound speaks of, one way or another.
 SPOKEN_OF = {

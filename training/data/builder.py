@@ -18,8 +18,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput
-from training.data.manifest import MANIFEST_FILE, SPLITS, Clip, read_manifest, write_manifest
+from audiocraft_triton.contract.errors import InvalidInput
+from training.data.manifest import (
+    MANIFEST_FILE,
+    SPLITS,
+    Clip,
+    read_manifest,
+    write_manifest,
+)
 
 SETTINGS_FILE = "settings.json"
 PROGRESS_FILE = "progress.jsonl"

@@ -6,16 +6,26 @@ from collections.abc import Callable, Sequence
 
 from numpy.random import PCG64, Generator, SeedSequence
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.data import drums
-from training.data.accompaniment import ALL, BASSES, FIGURES, Figure
+from training.data.accompaniment import (
+    ALL,
+    BASSES,
+    FIGURES,
+    Figure,
+)
 from training.data.captions import captions
 from training.data.form import Phrase, draw_form
 from training.data.harmony import Chord, voicing
 from training.data.instruments import INSTRUMENTS
 from training.data.lead import lead_notes, lead_range
 from training.data.manifest import SPLITS
-from training.data.notes import DRUM_CHANNEL, Note, Part, Piece
+from training.data.notes import (
+    DRUM_CHANNEL,
+    Note,
+    Part,
+    Piece,
+)
 from training.data.performance import clamped, humanize, without_collisions
 from training.data.spec import Spec, draw_spec
 

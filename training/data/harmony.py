@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _NUMERALS = ("I", "II", "III", "IV", "V", "VI", "VII")

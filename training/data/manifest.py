@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 
 MANIFEST_FILE = "manifest.jsonl"
 SPLITS = ("train", "validation", "test")

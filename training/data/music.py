@@ -9,8 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput
-from training.data.builder import Dataset, MadeClip, build, file_sha256
+from audiocraft_triton.contract.errors import InvalidInput
+from training.data.builder import (
+    Dataset,
+    MadeClip,
+    build,
+    file_sha256,
+)
 from training.data.composer import compose
 from training.data.form import PIECE_SECONDS
 from training.data.midi import to_midi

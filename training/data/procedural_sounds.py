@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from training.data import animal_sounds, machine_sounds, natural_sounds, percussion_sounds, signal_sounds
+from training.data import (
+    animal_sounds,
+    machine_sounds,
+    natural_sounds,
+    percussion_sounds,
+    signal_sounds,
+)
 from training.data.synthesis import Draw, Rendering
 
 

@@ -17,9 +17,21 @@ import numpy as np
 import soundfile
 import soxr
 
-from engine.errors import InvalidInput
-from training.data.sample_kinds import HELD_OUT_SAMPLES, SAMPLE_KINDS, SampleKind, sample_names
-from training.data.synthesis import SAMPLE_RATE, Draw, Rendering, Signal, length, place
+from audiocraft_triton.contract.errors import InvalidInput
+from training.data.sample_kinds import (
+    HELD_OUT_SAMPLES,
+    SAMPLE_KINDS,
+    SampleKind,
+    sample_names,
+)
+from training.data.synthesis import (
+    SAMPLE_RATE,
+    Draw,
+    Rendering,
+    Signal,
+    length,
+    place,
+)
 
 PACKAGE = "supersonic-scsynth-samples"
 VERSION = "0.84.2"

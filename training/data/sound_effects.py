@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.data.manifest import SPLITS
 from training.data.procedural_sounds import NATURAL_PAIRS, PROCEDURAL_SOUNDS
 from training.data.samples import Recordings, render_sample
-from training.data.synthesis import SAMPLE_RATE, Draw, Rendering, Signal, band, level, noise, room
+from training.data.synthesis import (
+    SAMPLE_RATE,
+    Draw,
+    Rendering,
+    Signal,
+    band,
+    level,
+    noise,
+    room,
+)
 
 HELD_OUT_SPLIT = "test"
 MIN_SECONDS = 1

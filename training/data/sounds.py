@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.data.builder import Dataset, MadeClip, build
 from training.data.samples import Recordings, read_samples
 from training.data.sound_effects import MAX_SECONDS, MIN_SECONDS, compose_sound

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from training.data.captions import Description
-from training.data.styles import HELD_OUT_KEYS, HELD_OUT_STYLES, STYLES, Style
+from training.data.styles import (
+    HELD_OUT_KEYS,
+    HELD_OUT_STYLES,
+    STYLES,
+    Style,
+)
 
 TONICS = {
     "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),

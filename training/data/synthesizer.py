@@ -13,7 +13,7 @@ import mido
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 
 SAMPLE_RATE = 32000
 DEFAULT_SOUNDFONT = Path("/usr/share/sounds/sf3/FluidR3Mono_GM.sf3")

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 from torchmetrics.functional.audio import scale_invariant_signal_noise_ratio
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import CODEC_FILE, Checkpoint, experiment_config, load_codec, read_package
+from audiocraft_triton.checkpoints.layout import CODEC_FILE, Checkpoint
+from audiocraft_triton.checkpoints.loading import load_codec
+from audiocraft_triton.checkpoints.reading import experiment_config, read_package
+from audiocraft_triton.checkpoints.upstream import CompressionModel, builders
 from training.measures.results import Measure
 from training.measures.signal import Mono
-
-import torchaudio  # isort: skip
-from audiocraft.losses import MRSTFTLoss  # isort: skip
-from audiocraft.models import builders  # isort: skip
-from audiocraft.models.encodec import CompressionModel  # isort: skip
+from training.upstream import MRSTFTLoss, torchaudio
 
 MU_LAW_BITS = 6
 PCM_BITS = 16

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.checkpoints import Checkpoint
-from engine.realness import DISCRIMINATORS, Calibration, judge
-from engine.waveforms import convert, cut_windows
-from export.discriminators import load_discriminators
+from audiocraft_triton.audio.waveforms import convert, cut_windows
+from audiocraft_triton.checkpoints.layout import Checkpoint
+from audiocraft_triton.scoring.discriminators import load_discriminators
+from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
 from training.calibration import expected_calibration_error, roc_auc
 from training.fakes import to_16_bits
 from training.measures.results import Measure

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.engine import Engine
-from engine.request import GenerationRequest
+from audiocraft_triton.engine.engine import Engine
+from audiocraft_triton.engine.request import GenerationRequest
 from training.measures.results import Measure
 from training.measures.signal import Mono
 

@@ -21,7 +21,13 @@ from training.measures.signal import (
     silent_share,
     timbre,
 )
-from training.measures.statistics import LogisticRegression, accuracy, confusion, mann_whitney, permutation_p
+from training.measures.statistics import (
+    LogisticRegression,
+    accuracy,
+    confusion,
+    mann_whitney,
+    permutation_p,
+)
 
 SECTION = "music model"
 GROUPS = ("solo piano", "strings", "rock")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 from training.data.samples import PACKAGE, VERSION
 from training.measures.results import Measure, Measures
 

@@ -12,11 +12,25 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from engine.checkpoints import resolve
-from engine.engine import Engine
-from training.measures import codec, discriminators, generation, music, pictures, sounds, sources
+from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.engine.engine import Engine
+from training.measures import (
+    codec,
+    discriminators,
+    generation,
+    music,
+    pictures,
+    sounds,
+    sources,
+)
 from training.measures.codec import Coded
-from training.measures.discriminators import CODED, GENERATED, NOISE, SOURCE, Judge
+from training.measures.discriminators import (
+    CODED,
+    GENERATED,
+    NOISE,
+    SOURCE,
+    Judge,
+)
 from training.measures.results import MEASURES_FILE, Measure, Measures
 from training.measures.signal import Mono
 from training.runtime import Report

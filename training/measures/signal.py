@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine import audiocraft_imports  # noqa: F401  (first: makes the imports below work)
-from engine.errors import InvalidInput
-
-import torchaudio  # isort: skip
+from audiocraft_triton.contract.errors import InvalidInput
+from training.upstream import torchaudio
 
 Mono = NDArray[np.float32]
 

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from training.measures.results import Measure
-from training.measures.signal import Mono, clipped_share, percussive_ratio, silent_share, timbre
+from training.measures.signal import (
+    Mono,
+    clipped_share,
+    percussive_ratio,
+    silent_share,
+    timbre,
+)
 from training.measures.statistics import LogisticRegression, accuracy, confusion
 
 SECTION = "sound model"

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.audio_files import read_audio
-from engine.errors import InvalidInput
-from engine.waveforms import convert
+from audiocraft_triton.audio.files import read_audio
+from audiocraft_triton.audio.waveforms import convert
+from audiocraft_triton.contract.errors import InvalidInput
 from training.audio_crops import audio_files
 from training.data.composer import compose
 from training.data.music import render

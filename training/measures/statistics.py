@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidInput
 
 RIDGE = 0.01
 NEWTON_STEPS = 200

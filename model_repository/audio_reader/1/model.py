@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters import tensors
-from adapters.each_request import EachRequestModel
-from adapters.settings import Settings
-from engine.audio_files import read_audio
-from engine.manifests import read_manifest
-from engine.waveforms import convert, cut_windows
+from audiocraft_triton.audio.files import read_audio
+from audiocraft_triton.audio.waveforms import convert, cut_windows
+from audiocraft_triton.serving.adapters import tensors
+from audiocraft_triton.serving.adapters.each_request import EachRequestModel
+from audiocraft_triton.serving.adapters.settings import Settings
+from audiocraft_triton.torchscript.exported import read_manifest
 
 
 class TritonPythonModel(EachRequestModel):

@@ -1,5 +1,5 @@
 """Text to sound, one response."""
 
-from adapters.generation_unary import GenerationUnaryModel as TritonPythonModel
+from audiocraft_triton.serving.adapters.generation_unary import GenerationUnaryModel as TritonPythonModel
 
 __all__ = ["TritonPythonModel"]

@@ -1,5 +1,5 @@
 """Text to sound, streamed."""
 
-from adapters.generation_stream import GenerationStreamModel as TritonPythonModel
+from audiocraft_triton.serving.adapters.generation_stream import GenerationStreamModel as TritonPythonModel
 
 __all__ = ["TritonPythonModel"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from adapters import tensors
-from adapters.each_request import EachRequestModel
-from adapters.settings import Settings
-from engine.codes import check_codes
-from engine.manifests import read_manifest
+from audiocraft_triton.contract.codes import check_codes
+from audiocraft_triton.serving.adapters import tensors
+from audiocraft_triton.serving.adapters.each_request import EachRequestModel
+from audiocraft_triton.serving.adapters.settings import Settings
+from audiocraft_triton.torchscript.exported import read_manifest
 
 
 class TritonPythonModel(EachRequestModel):

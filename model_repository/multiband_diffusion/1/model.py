@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from adapters import tensors
-from adapters.settings import Settings
-from engine.codes import check_codes
-from engine.multiband_diffusion import MultiBandDiffusion
-from engine.request import BY_NAME, MAX_SEED
+from audiocraft_triton.contract.codes import check_codes
+from audiocraft_triton.contract.parameters import BY_NAME, MAX_SEED
+from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
+from audiocraft_triton.serving.adapters import tensors
+from audiocraft_triton.serving.adapters.settings import Settings
 
 
 class TritonPythonModel:

@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from adapters import tensors
-from adapters.each_request import EachRequestModel
-from adapters.settings import Settings
-from engine.manifests import read_manifest
-from engine.realness import DEFAULT_THRESHOLD, DISCRIMINATORS, Calibration, judge
+from audiocraft_triton.scoring.realness import (
+    DEFAULT_THRESHOLD,
+    DISCRIMINATORS,
+    Calibration,
+    judge,
+)
+from audiocraft_triton.serving.adapters import tensors
+from audiocraft_triton.serving.adapters.each_request import EachRequestModel
+from audiocraft_triton.serving.adapters.settings import Settings
+from audiocraft_triton.torchscript.exported import read_manifest
 
 
 class TritonPythonModel(EachRequestModel):

@@ -1,0 +1,54 @@
+"""NVIDIA Triton serving for Meta AudioCraft; in plain Python, its generation engine.
+
+    from audiocraft_triton import Engine
+    Engine("demo").generate("calm piano", duration=5)
+
+Names are resolved on first use, so that what needs no torch imports without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audiocraft_triton.contract.errors import (
+        Cancelled,
+        CheckpointError,
+        DeadlineExceeded,
+        InvalidInput,
+        Overloaded,
+    )
+    from audiocraft_triton.engine.engine import Engine
+    from audiocraft_triton.engine.handle import Audio, Chunk, Generation
+    from audiocraft_triton.engine.request import GenerationRequest
+
+_HOME = {
+    "Audio": "engine.handle",
+    "Cancelled": "contract.errors",
+    "CheckpointError": "contract.errors",
+    "Chunk": "engine.handle",
+    "DeadlineExceeded": "contract.errors",
+    "Engine": "engine.engine",
+    "Generation": "engine.handle",
+    "GenerationRequest": "engine.request",
+    "InvalidInput": "contract.errors",
+    "Overloaded": "contract.errors",
+}
+
+__all__ = [
+    "Audio",
+    "Cancelled",
+    "CheckpointError",
+    "Chunk",
+    "DeadlineExceeded",
+    "Engine",
+    "Generation",
+    "GenerationRequest",
+    "InvalidInput",
+    "Overloaded",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Checkpoints: finding, fetching, reading, converting and loading them without running foreign code."""

@@ -1,0 +1,1 @@
+"""The generation engine: torch and audiocraft, no Triton."""

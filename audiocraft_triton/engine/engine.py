@@ -1,0 +1,193 @@
+"""The engine: takes requests from any thread, generates them all together, hands each its sound as it is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from audiocraft_triton.contract.errors import InvalidInput, Overloaded
+from audiocraft_triton.contract.parameters import BY_NAME, WHOLE_CLIP
+from audiocraft_triton.engine.codec.sound import DiffusionDecoder
+from audiocraft_triton.engine.handle import Audio, Generation
+from audiocraft_triton.engine.lm.kernels.cpu import StepOperations, TorchOperations
+from audiocraft_triton.engine.lm.slots import Slots
+from audiocraft_triton.engine.model import GenerativeModel
+from audiocraft_triton.engine.request import GenerationRequest
+from audiocraft_triton.engine.scheduling.metrics import EngineMetrics
+from audiocraft_triton.engine.scheduling.preparation import Preparation
+from audiocraft_triton.engine.scheduling.scheduler import Scheduler
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CPU_SLOTS = 8
+MAX_SLOTS = 1024
+MAX_GPU_SLOTS = 64
+GPU_MEMORY_SHARE = 0.7
+"""Of what is free once the weights are loaded, for the slots' caches; the rest is for codecs and other models."""
+
+
+class Engine:
+    """Generates audio with one checkpoint on one device. Thread-safe.
+
+        Engine("demo").generate("calm piano", duration=5).save("clip.wav")
+
+    Args:
+        checkpoint: `demo`, `demo-sound`, a directory, or a hub id.
+        device: torch device; the GPU where there is one by default.
+        dtype: of weights, keys and values: "float32" or "bfloat16" on a CPU, "float16" or "bfloat16" on a GPU; the
+            first is the default.
+        slots: requests that run at once; by default 8 on a CPU, and on a GPU as many as fit, 64 at most.
+        max_waiting: requests that may wait beside the running ones; more raise Overloaded.
+        diffusion_decoder: codes [codebooks, frames] and seed -> waveform, for `decoder="multiband_diffusion"`.
+        cuda_graphs: False runs every step of a GPU eagerly: some ten times slower, the same results.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, unsafe or of an unknown kind.
+        ValueError: a dtype that the device does not compute with, or slots out of bounds.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str = "demo",
+        *,
+        device: str | torch.device | None = None,
+        dtype: str | None = None,
+        slots: int | None = None,
+        max_waiting: int = 64,
+        diffusion_decoder: DiffusionDecoder | None = None,
+        cuda_graphs: bool = True,
+    ) -> None:
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        compute = _checked_dtype(dtype, self.device)
+        if slots is not None and not 1 <= slots <= MAX_SLOTS:
+            raise ValueError(f"slots={slots}: must be between 1 and {MAX_SLOTS:,}")
+        with torch.inference_mode():
+            self._model = GenerativeModel.load(checkpoint, self.device, compute)
+            self.slots = slots or self._fitting_slots()
+            state = Slots(
+                self._model.transformer, _operations(self.device, compute), self.slots, self._model.columns,
+                self._model.prefix,
+            )  # fmt: skip
+        self._can_diffuse = diffusion_decoder is not None
+        self._preparation = Preparation(self._model)
+        self._scheduler = Scheduler(self._model, state, max_waiting, diffusion_decoder, cuda_graphs)
+
+    @property
+    def metrics(self) -> EngineMetrics:
+        """What this engine has done and is doing."""
+        return self._scheduler.metrics
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz of everything this engine makes."""
+        return int(self._model.codec.sample_rate)
+
+    @property
+    def channels(self) -> int:
+        """Audio channels of everything this engine makes."""
+        return int(self._model.codec.channels)
+
+    @property
+    def frame_rate(self) -> float:
+        """Token frames in a second."""
+        return float(self._model.codec.frame_rate)
+
+    @property
+    def card(self) -> int:
+        """Size of each codebook."""
+        return self._model.transformer.card
+
+    @property
+    def takes_melody(self) -> bool:
+        """Whether the checkpoint has a melody conditioner."""
+        return self._model.conditioner.takes_melody
+
+    def generate(self, text: str = "", **parameters: Any) -> Audio:
+        """Submits a `GenerationRequest` of these parameters and waits for its clip."""
+        return self.submit(GenerationRequest(text=text, **parameters)).result()
+
+    def submit(self, request: GenerationRequest, decode: bool = True) -> Generation:
+        """Prepares a request, then queues it.
+
+        Args:
+            request: what to generate.
+            decode: False for a caller who wants the codes alone: one chunk of 0 samples.
+
+        Raises:
+            InvalidInput: this checkpoint can't do what is asked, or the text is too long for it.
+            Overloaded: too many requests are waiting.
+            RuntimeError: the engine was closed.
+        """
+        self._check(request)
+        generation = Generation(request, self.sample_rate, decode)
+        waiting = self._scheduler.waiting
+        try:
+            waiting.reserve()
+        except Overloaded:
+            self.metrics.ended("rejected")
+            raise
+        try:
+            prepared = self._preparation.prepare(request)
+        except BaseException:
+            waiting.give_back()
+            raise
+        waiting.enter(generation, prepared)
+        return generation
+
+    def warm_up(self) -> None:
+        """Serves a few clips, so that no caller pays for what happens once: a GPU loads its kernels on first use."""
+        if self.device.type != "cuda":
+            self.generate(duration=0.1)
+            return
+        for chunk_seconds in (0.1, BY_NAME["chunk_seconds"].default, WHOLE_CLIP):
+            self.generate(duration=4.0, chunk_seconds=chunk_seconds)
+
+    def close(self) -> None:
+        """Finishes what runs and waits, then stops."""
+        self._scheduler.close()
+        self._preparation.close()
+
+    def _check(self, request: GenerationRequest) -> None:
+        if request.top_k > self.card:
+            raise InvalidInput("top_k", request.top_k, f"must be between 0 and {self.card}, the codebook's size")
+        if request.melody is not None and not self.takes_melody:
+            raise InvalidInput("melody", "audio", f"checkpoint {self._model.name!r} has no melody conditioning")
+        if request.decoder == "multiband_diffusion" and not self._can_diffuse:
+            raise InvalidInput("decoder", request.decoder, "this model has no MultiBand Diffusion; use encodec")
+        if request.continuation is not None:
+            seconds = request.continuation.shape[-1] / self.sample_rate
+            frames = self._model.frames_of(request.continuation)
+            if frames >= self._model.window:
+                raise InvalidInput(
+                    "continuation", f"{seconds:.2f} s", f"must be shorter than {self._model.max_duration:g} seconds"
+                )
+            if frames >= int(request.duration * self.frame_rate):
+                raise InvalidInput(
+                    "duration",
+                    request.duration,
+                    f"must be longer than the continuation, which lasts {seconds:.2f} seconds",
+                )
+
+    def _fitting_slots(self) -> int:
+        if self.device.type != "cuda":
+            return CPU_SLOTS
+        each = Slots.bytes_per_slot(self._model.transformer, self._model.columns, self._model.prefix)
+        free, _total = torch.cuda.mem_get_info(self.device)
+        return max(1, min(MAX_GPU_SLOTS, int(GPU_MEMORY_SHARE * free) // each))
+
+
+def _checked_dtype(name: str | None, device: torch.device) -> torch.dtype:
+    choices = ("float16", "bfloat16") if device.type == "cuda" else ("float32", "bfloat16")
+    if name is None:
+        name = choices[0]
+    if name not in choices:
+        raise ValueError(f"dtype={name!r}: must be {' or '.join(choices)} on {device.type}")
+    return DTYPES[name]
+
+
+def _operations(device: torch.device, dtype: torch.dtype) -> StepOperations:
+    if device.type != "cuda":
+        return TorchOperations(dtype)
+    from audiocraft_triton.engine.lm.kernels.cuda import GpuOperations
+
+    return GpuOperations(dtype)

@@ -1,0 +1,1 @@
+"""The operations of a step that differ between devices."""

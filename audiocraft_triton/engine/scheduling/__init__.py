@@ -1,0 +1,1 @@
+"""Which request runs when: the admission queue, slots, continuous batching, metrics."""

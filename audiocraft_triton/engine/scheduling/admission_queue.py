@@ -1,0 +1,86 @@
+"""Requests that wait for a slot: bounded, first come first served."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from audiocraft_triton.contract.errors import Overloaded
+from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.scheduling.preparation import Prepared
+
+
+class WaitingRoom:
+    """A queue of (request, what it needs), for any number of callers and one engine thread.
+
+    Args:
+        places: requests that may wait beside those who have a slot.
+        free_slots: asked for the slots that stand free: who finds one does not count as waiting.
+    """
+
+    def __init__(self, places: int, free_slots: Callable[[], int]) -> None:
+        self._places = places
+        self._free_slots = free_slots
+        self._changed = threading.Condition()
+        self._requests: deque[tuple[Generation, Prepared]] = deque()
+        self._reserved = 0
+        self._closed: str | None = None
+
+    def __len__(self) -> int:
+        return len(self._requests)
+
+    def reserve(self) -> None:
+        """Takes a place, before a request is prepared.
+
+        Raises:
+            Overloaded: too many are waiting.
+            RuntimeError: the engine is closed.
+        """
+        with self._changed:
+            if self._closed:
+                raise RuntimeError(self._closed)
+            if len(self._requests) + self._reserved >= self._places + self._free_slots():
+                raise Overloaded(f"{self._places} requests are waiting already: try again later")
+            self._reserved += 1
+
+    def give_back(self) -> None:
+        """Gives a reserved place back."""
+        with self._changed:
+            self._reserved -= 1
+
+    def enter(self, generation: Generation, prepared: Prepared) -> None:
+        """Queues a request on the place that was reserved for it.
+
+        Raises:
+            RuntimeError: the engine was closed meanwhile.
+        """
+        with self._changed:
+            self._reserved -= 1
+            if self._closed:
+                raise RuntimeError(self._closed)
+            self._requests.append((generation, prepared))
+            self._changed.notify()
+
+    def next(self) -> tuple[Generation, Prepared] | None:
+        """Who waits longest leaves; None where nobody waits."""
+        with self._changed:
+            return self._requests.popleft() if self._requests else None
+
+    def drop(self, unwanted: Callable[[Generation], bool]) -> None:
+        """Sends those away of whom `unwanted` is true."""
+        with self._changed:
+            if self._requests:
+                self._requests = deque(entry for entry in self._requests if not unwanted(entry[0]))
+
+    def wait(self) -> bool:
+        """Waits until somebody is here; False when the room is closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._requests or self._closed is not None)
+            return bool(self._requests)
+
+    def close(self, because: BaseException | None = None) -> None:
+        """Lets nobody in any more, and says why where the engine failed; who is here may stay."""
+        with self._changed:
+            self._closed = "the engine is closed" if because is None else f"the engine failed: {because}"
+            self._changed.notify()

@@ -1,0 +1,75 @@
+"""What a request needs before it can have a slot: its prompt encoded, its text understood.
+
+The engine's thread is spared this, and with it those who run; on a GPU it happens on a stream of its own, beside them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+
+from audiocraft_triton.engine.conditioning.conditioner import Conditions
+from audiocraft_triton.engine.device.cuda import new_stream, on_stream
+from audiocraft_triton.engine.model import GenerativeModel
+from audiocraft_triton.engine.request import GenerationRequest
+from audiocraft_triton.engine.scheduling.windows import Window, windows
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request ready for a slot.
+
+    Attributes:
+        frames: of the whole clip.
+        prompt: the clip's first frames, int64 [codebooks, n] on the CPU.
+        plan: its windows; the first one is taken away when the next begins.
+        conditions: of the first window.
+    """
+
+    frames: int
+    prompt: torch.Tensor
+    plan: deque[Window]
+    conditions: Conditions
+
+
+class Preparation:
+    """Prepares requests, one at a time, in a thread of its own: a crowd of callers would fight for the interpreter.
+
+    Args:
+        model: whose encoders are used; on a GPU the text encoder is captured here.
+    """
+
+    def __init__(self, model: GenerativeModel) -> None:
+        self._model = model
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="preparation")
+        self._stream = new_stream(model.transformer.device)
+        if self._stream is not None:
+            with torch.inference_mode():
+                model.conditioner.capture(self._stream)
+
+    def prepare(self, request: GenerationRequest) -> Prepared:
+        """Encodes a request's prompt and conditions; waits for those who came before.
+
+        Raises:
+            InvalidInput: the text has too many tokens.
+        """
+        return self._thread.submit(self._prepare, request).result()
+
+    def close(self) -> None:
+        """Ends the thread."""
+        self._thread.shutdown()
+
+    @torch.inference_mode()
+    def _prepare(self, request: GenerationRequest) -> Prepared:
+        model = self._model
+        frames = int(request.duration * model.codec.frame_rate)
+        with on_stream(self._stream):
+            prompt = model.encode(request.continuation)
+            plan = windows(frames, prompt.shape[1], model.window, model.stride)
+            conditions = model.condition(request, plan[0], of_several=len(plan) > 1)
+            if self._stream is not None:
+                self._stream.synchronize()
+        return Prepared(frames, prompt, deque(plan), conditions)

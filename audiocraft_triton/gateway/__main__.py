@@ -1,0 +1,71 @@
+"""The `gateway` command: REST and the studio page in front of a Triton. Exit status 2 means bad input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+
+from audiocraft_triton.gateway.observability.log import configure_logging
+from audiocraft_triton.gateway.settings import Settings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def _option(name: str) -> Any:
+    """The option of a setting: its help, its default, its environment variable."""
+    field = Settings.model_fields[name]
+    default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+    variable = f"{Settings.model_config['env_prefix']}{name.upper()}"
+    return typer.Option(help=field.description, envvar=variable, show_default=str(default or "none"))
+
+
+@app.command()
+def main(
+    triton: Annotated[str | None, _option("triton")] = None,
+    host: Annotated[str | None, _option("host")] = None,
+    port: Annotated[int | None, _option("port")] = None,
+    allowed_origins: Annotated[str | None, _option("allowed_origins")] = None,
+    trusted_proxies: Annotated[str | None, _option("trusted_proxies")] = None,
+    max_body_bytes: Annotated[int | None, _option("max_body_bytes")] = None,
+    max_audio_seconds: Annotated[float | None, _option("max_audio_seconds")] = None,
+    streams_per_client: Annotated[int | None, _option("streams_per_client")] = None,
+    rate_limit: Annotated[str | None, _option("rate_limit")] = None,
+    api_keys_file: Annotated[Path | None, _option("api_keys_file")] = None,
+    call_timeout: Annotated[float | None, _option("call_timeout")] = None,
+    drain_seconds: Annotated[float | None, _option("drain_seconds")] = None,
+    log_format: Annotated[str | None, _option("log_format")] = None,
+) -> None:
+    """Serves the REST API and the studio page in front of a Triton that runs already.
+
+    API keys come from a file, or from AUDIOCRAFT_GATEWAY_API_KEYS (separated by commas): on a command line others
+    could read them. SIGTERM and Ctrl-C let requests in flight finish, for --drain-seconds at most.
+
+    Example: python -m audiocraft_triton.gateway --triton localhost:8001 --port 8080 --rate-limit 60/minute
+    """
+    given = {name: value for name, value in locals().items() if value is not None}
+    from audiocraft_triton.gateway.http_server import serve
+
+    try:
+        settings = Settings(**given)
+        configure_logging(settings.log_format)
+        serve(settings)
+    except ValidationError as error:
+        _fail("; ".join(f"{_name(item)}={item['input']}: {item['msg']}" for item in error.errors()))
+    except ValueError as error:
+        _fail(str(error))
+
+
+def _name(item: Any) -> str:
+    return ".".join(str(part) for part in item["loc"])
+
+
+def _fail(message: str) -> NoReturn:
+    typer.secho(f"error: {message}", fg="red", err=True)
+    raise typer.Exit(2)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m audiocraft_triton.gateway")

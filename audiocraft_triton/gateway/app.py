@@ -1,0 +1,62 @@
+"""Puts the gateway together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from importlib import metadata
+
+from audiocraft_client import AsyncClient
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
+
+from audiocraft_triton.gateway.limits import install_limits
+from audiocraft_triton.gateway.observability import install_observability
+from audiocraft_triton.gateway.problems import install_problems
+from audiocraft_triton.gateway.routes import (
+    analysis,
+    codes,
+    ecosystem,
+    generation,
+    health,
+    page,
+)
+from audiocraft_triton.gateway.settings import Settings
+
+EXPOSED_HEADERS = ("X-Seed", "X-Sample-Rate", "X-Channels", "X-Duration-Seconds", "X-Request-ID", "Retry-After")
+ABOUT = (
+    "Music and sound from text, EnCodec tokens, and how real a clip sounds: REST in front of Triton. "
+    "Errors are problem details (RFC 9457). The same request with the same seed gives the same clip."
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The gateway as an ASGI app, with a client of its own for as long as it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
+        async with AsyncClient(settings.triton, timeout=settings.call_timeout) as client:
+            app.state.client = client
+            yield
+
+    # Documentation pages without a CDN: a gateway may have no way out.
+    app = FastAPIOffline(
+        title="audiocraft-triton", description=ABOUT, version=metadata.version("audiocraft-client"),
+        license_info={"name": "MIT"}, lifespan=lifespan, static_url="/docs-assets",
+        generate_unique_id_function=lambda route: route.name,
+    )  # fmt: skip
+    app.state.settings = settings
+    for room in (generation, codes, analysis, ecosystem, health, page):
+        app.include_router(room.router)
+    app.mount("/static", page.Files(directory=page.STATIC), name="static")
+    install_problems(app)
+    install_limits(app, settings)
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=settings.allowed_origins, allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=EXPOSED_HEADERS,
+        )  # fmt: skip
+    install_observability(app)
+    return app

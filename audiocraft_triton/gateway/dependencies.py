@@ -1,0 +1,72 @@
+"""What the doors share: the client to Triton, the settings, large JSON, and how the errors look in the OpenAPI."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from audiocraft_client import AsyncClient
+from fastapi import Depends, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from audiocraft_triton.gateway import problems
+from audiocraft_triton.gateway.settings import Settings
+
+
+def triton(request: Request) -> AsyncClient:
+    """The app's one client."""
+    client: AsyncClient = request.app.state.client
+    return client
+
+
+def settings(request: Request) -> Settings:
+    """How the app was started."""
+    found: Settings = request.app.state.settings
+    return found
+
+
+async def json_answer(build: Callable[[], BaseModel]) -> Response:
+    """An answer that may have megabytes: made and written beside the event loop, and validated once."""
+    content = await asyncio.to_thread(lambda: build().model_dump_json())
+    return Response(content, media_type="application/json")
+
+
+Triton = Annotated[AsyncClient, Depends(triton)]
+Configured = Annotated[Settings, Depends(settings)]
+
+_PROBLEM: dict[str, Any] = {
+    "model": problems.Problem,
+    "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_WORDS = {
+    400: "The body is no JSON, or no form.",
+    401: "The gateway asks for an API key.",
+    413: "The body is larger than allowed.",
+    415: "The body is not what the door takes; JSON needs Content-Type: application/json.",
+    422: "A field is outside its bounds, or a file can't be read; `errors` names it.",
+    429: "Too many requests or streams; see Retry-After.",
+    500: "An error inside the gateway.",
+    502: "The model server failed.",
+    503: "All slots are taken and too many wait, or the server is away; see Retry-After.",
+    504: "The call took longer than allowed.",
+}
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {**_PROBLEM, "description": words} for status, words in _WORDS.items()
+}
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+
+
+def audio_answer(words: str, *media_types: str) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI of an answer that is sound, and of all that can go wrong."""
+    headers = {
+        name: {"description": description, "schema": {"type": kind}}
+        for name, description, kind in (
+            ("X-Seed", "Makes the same request give the same clip again.", "integer"),
+            ("X-Sample-Rate", "Hertz.", "integer"),
+            ("X-Channels", "Channels.", "integer"),
+        )
+    }
+    content = dict.fromkeys(media_types, BINARY)
+    return {200: {"description": words, "content": content, "headers": headers}, **PROBLEMS}

@@ -1,0 +1,27 @@
+"""Who may call, how much, and how often. Counts are kept in memory: each gateway process has its own."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from audiocraft_triton.gateway.limits.admission import Admission
+from audiocraft_triton.gateway.limits.bodies import BodyLimit
+from audiocraft_triton.gateway.limits.callers import Callers, read_keys
+from audiocraft_triton.gateway.limits.rate import MovingWindow
+from audiocraft_triton.gateway.limits.streams import StreamCounts
+from audiocraft_triton.gateway.settings import Settings
+
+
+def install_limits(app: FastAPI, settings: Settings) -> None:
+    """Puts the limits around the app. What must also see a refused request (CORS, logs) is installed after it.
+
+    Raises:
+        ValueError: the rate limit can't be read, or the file of keys can't, or it has none.
+    """
+    app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
+    app.add_middleware(
+        Admission,
+        callers=Callers(read_keys(settings)),
+        rate=MovingWindow.of(settings.rate_limit),
+        streams=StreamCounts(settings.streams_per_client),
+    )

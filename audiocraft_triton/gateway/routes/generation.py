@@ -1,0 +1,90 @@
+"""Text to music and to sound: whole clips, and streams that are heard while they are made."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Literal
+
+from audiocraft_client import AsyncClient, Audio, InvalidRequest, ServerFailure
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from audiocraft_triton.gateway.audio_bodies import (
+    MEDIA_TYPES,
+    STREAM_MEDIA_TYPES,
+    clip_headers,
+    stream_bytes,
+)
+from audiocraft_triton.gateway.dependencies import Configured, Triton, audio_answer
+from audiocraft_triton.gateway.hang_ups import AudioStream, unless_hung_up
+from audiocraft_triton.gateway.schemas import ClipRequest, Generation, StreamRequest
+from audiocraft_triton.gateway.settings import Settings
+
+Kind = Literal["music", "sound"]
+CLIP = audio_answer("The clip, at the model's own sample rate.", *dict.fromkeys(MEDIA_TYPES.values()))
+STREAM = audio_answer("The clip, piece by piece.", *dict.fromkeys(STREAM_MEDIA_TYPES.values()))
+router = APIRouter(tags=["generate"])
+
+
+@router.post("/generate/music", responses=CLIP, response_class=Response)
+async def generate_music(request: Request, body: ClipRequest, triton: Triton, settings: Configured) -> Response:
+    """Text to a clip of music."""
+    return await whole_clip(request, triton, settings, "music", body)
+
+
+@router.post("/generate/audio", responses=CLIP, response_class=Response)
+async def generate_audio(request: Request, body: ClipRequest, triton: Triton, settings: Configured) -> Response:
+    """Text to a clip of sound: rain, engines, sirens."""
+    return await whole_clip(request, triton, settings, "sound", body)
+
+
+@router.post("/generate/music/stream", responses=STREAM, response_class=Response)
+async def stream_music(request: Request, body: StreamRequest, triton: Triton, settings: Configured) -> Response:
+    """Text to music, sent while it is made."""
+    return await streamed_clip(request, triton, settings, "music", body)
+
+
+@router.post("/generate/audio/stream", responses=STREAM, response_class=Response)
+async def stream_audio(request: Request, body: StreamRequest, triton: Triton, settings: Configured) -> Response:
+    """Text to sound, sent while it is made."""
+    return await streamed_clip(request, triton, settings, "sound", body)
+
+
+async def whole_clip(
+    request: Request, triton: AsyncClient, settings: Settings, kind: Kind, body: ClipRequest
+) -> Response:
+    """Generates, and answers with a file."""
+    _require_duration(body, settings)
+    generate = triton.music if kind == "music" else triton.sound
+    audio = await unless_hung_up(request, generate(body.text, **body.options()))
+    return await audio_file(audio, body.format)
+
+
+async def streamed_clip(
+    request: Request, triton: AsyncClient, settings: Settings, kind: Kind, body: StreamRequest
+) -> Response:
+    """Generates, and answers as soon as there is a first chunk: what is refused before it gets a proper status."""
+    _require_duration(body, settings)
+    chunks = triton.stream(body.text, kind, body.chunk_seconds, **body.options())
+    try:
+        first = await unless_hung_up(request, anext(chunks))
+    except StopAsyncIteration:
+        raise ServerFailure("the stream ended before its first chunk") from None
+    except BaseException:
+        await chunks.aclose()
+        raise
+    pieces = stream_bytes(first, chunks, body.format)
+    return AudioStream(pieces, chunks, STREAM_MEDIA_TYPES[body.format], clip_headers(first))
+
+
+async def audio_file(audio: Audio, encoding: str) -> Response:
+    """A clip as the file that was asked for; encoding takes a while, so not in the event loop."""
+    content = await asyncio.to_thread(audio.to_bytes, encoding)
+    return Response(content, media_type=MEDIA_TYPES[encoding], headers=clip_headers(audio))
+
+
+def _require_duration(body: Generation, settings: Settings) -> None:
+    if body.duration > settings.max_audio_seconds:
+        raise InvalidRequest(
+            f"duration={body.duration:g}: must be between 0.1 and {settings.max_audio_seconds:g} seconds here"
+        )

@@ -1,0 +1,1 @@
+"""How real a clip sounds: the discriminators, and what their logits mean."""

@@ -1,0 +1,32 @@
+"""A generation model's inputs as plain values, from Triton's tensors; what they mean lies in the engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from audiocraft_triton.contract.parameters import PARAMETERS
+from audiocraft_triton.serving.adapters import tensors
+
+AUDIO_INPUTS = ("continuation", "melody")
+
+
+def read_values(request: Any) -> dict[str, Any]:
+    """What was sent of the engine's parameters, by name: texts, numbers, audio files as bytes; `timeout` in seconds.
+
+    Raises:
+        InvalidInput: no text (it may be empty, not left out), or one that is not UTF-8.
+    """
+    tensors.required(request, "text")
+    values: dict[str, Any] = {}
+    for parameter in PARAMETERS:
+        if parameter.face == "unary":  # of the answer's form: nothing that the engine would know
+            continue
+        if parameter.datatype == "BYTES" and parameter.name not in AUDIO_INPUTS:
+            value: Any = tensors.text(request, parameter.name)
+        else:
+            value = tensors.scalar(request, parameter.name)
+        if value is not None:
+            values[parameter.name] = value
+    if microseconds := tensors.timeout(request):
+        values["timeout"] = microseconds / 1e6
+    return values

@@ -1,0 +1,123 @@
+"""What an operator asks of an engine, as Triton metrics beside the server's own."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+
+from audiocraft_triton.engine.scheduling.metrics import EngineMetrics, Snapshot
+
+OUTCOMES = ("completed", "cancelled", "expired", "rejected", "failed")
+STEP_SECONDS = [0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]
+FIRST_AUDIO_SECONDS = [0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0]
+STEPS_PER_INTERVAL = 25
+
+
+class MetricsPublisher:
+    """A thread that writes an engine's metrics to the server, a few times a second.
+
+    Each value is a message to the server process. None is sent while nothing happens, and none from the threads that
+    serve requests.
+
+    Args:
+        source: what the engine counts.
+        model: the name that callers know.
+        device: the engine's; instances on several GPUs are told apart by it.
+    """
+
+    INTERVAL = 0.25
+
+    def __init__(self, source: EngineMetrics, model: str, device: str) -> None:
+        self._source = source
+        self._labels = {"model": model, "device": device}
+        # Of the past, when the model was made ready, only the gauges are news.
+        self._published = replace(source.snapshot(), slots=0, active=0, waiting=0)
+        self._families: list[Any] = []  # Triton deletes a family's metrics with it
+        self._gauges = {
+            "slots": self._gauge("audiocraft_slots", "Requests that can be generated at once"),
+            "active": self._gauge("audiocraft_active_slots", "Requests that are being generated"),
+            "waiting": self._gauge("audiocraft_waiting_requests", "Requests that wait for a slot"),
+        }
+        self._counters = {
+            "frames": self._counter("audiocraft_frames_total", "Token frames generated"),
+            "audio_seconds": self._counter("audiocraft_audio_seconds_total", "Seconds of audio generated"),
+        }
+        outcomes = self._family("audiocraft_requests_total", "Generation requests by how they ended", "COUNTER")
+        for outcome in OUTCOMES:
+            self._counters[outcome] = outcomes.Metric(labels={**self._labels, "outcome": outcome})
+        self._step_seconds = self._histogram(
+            "audiocraft_step_duration_seconds",
+            f"Duration of a generation step, all slots together; of at most {STEPS_PER_INTERVAL} steps every "
+            f"{self.INTERVAL:g} seconds, evenly chosen: its count is not that of all steps",
+            STEP_SECONDS,
+        )
+        self._first_audio_seconds = self._histogram(
+            "audiocraft_time_to_first_audio_seconds",
+            "From a request's admission to its first chunk of audio",
+            FIRST_AUDIO_SECONDS,
+        )
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Publishes what is left, ends the thread, and has the server forget the metrics."""
+        self._closing.set()
+        self._thread.join()
+        # A family tells the server of its end. One that is left until its process ends has nobody to tell any more, and
+        # brings the process down by a segmentation fault.
+        del self._gauges, self._counters, self._step_seconds, self._first_audio_seconds
+        self._families.clear()
+
+    def _run(self) -> None:
+        failed = False
+        closing = False
+        while not closing:
+            closing = self._closing.wait(self.INTERVAL)
+            try:
+                self._publish(self._source.snapshot())
+            except Exception as error:  # requests are served without metrics too
+                if not failed:
+                    pb_utils.Logger.log_warn(f"metrics were not published, which is said once: {error}")
+                failed = True
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        # In this order, so that who sees a request counted as ended finds its first audio and its frames counted, and
+        # who sees no active slot finds all of that.
+        for seconds in thin(snapshot.step_seconds, STEPS_PER_INTERVAL):
+            self._step_seconds.observe(seconds)
+        for seconds in snapshot.first_audio_seconds:
+            self._first_audio_seconds.observe(seconds)
+        for name, metric in {**self._counters, **self._gauges}.items():
+            # Gauges too are moved by their difference: in 24.10 `set` keeps the interpreter lock while it waits for
+            # the server's answer, and with it the engine's thread; `increment` and `observe` let it go.
+            difference = getattr(snapshot, name) - getattr(self._published, name)
+            if difference:
+                metric.increment(difference)
+                setattr(self._published, name, getattr(snapshot, name))
+
+    def _family(self, name: str, description: str, kind: str) -> Any:
+        family = pb_utils.MetricFamily(name=name, description=description, kind=getattr(pb_utils.MetricFamily, kind))
+        self._families.append(family)
+        return family
+
+    def _gauge(self, name: str, description: str) -> Any:
+        metric = self._family(name, description, "GAUGE").Metric(labels=self._labels)
+        metric.set(0)  # a model whose process died and was started anew finds its old value
+        return metric
+
+    def _counter(self, name: str, description: str) -> Any:
+        return self._family(name, description, "COUNTER").Metric(labels=self._labels)
+
+    def _histogram(self, name: str, description: str, buckets: list[float]) -> Any:
+        return self._family(name, description, "HISTOGRAM").Metric(labels=self._labels, buckets=buckets)
+
+
+def thin(values: list[float], most: int) -> list[float]:
+    """At most `most` of the values, evenly chosen."""
+    if len(values) <= most:
+        return values
+    return [values[index * len(values) // most] for index in range(most)]

@@ -1,0 +1,1 @@
+"""The embedded tritonserver: found in its wheel, started, watched, stopped."""

@@ -1,0 +1,108 @@
+"""Finds the tritonserver inside its Python wheel and lays out the backend directory that it starts with."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+_OWN_BACKENDS = Path(__file__).resolve().parents[1] / "backends"
+_LIBRARIES = "lib"
+WHEEL = "nvidia-pytriton"
+
+
+class ServerNotInstalled(RuntimeError):
+    """No embedded server for this Python or platform; the message says what to install."""
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A tritonserver on this machine.
+
+    Attributes:
+        executable: the server.
+        backends: folder of the backends that came with it.
+        stub: the Python backend's stub for the running interpreter.
+        libraries: folders for LD_LIBRARY_PATH of the server alone: exported, they would break CUDA torch.
+    """
+
+    executable: Path
+    backends: Path
+    stub: Path
+    libraries: tuple[Path, ...]
+
+
+def find_installation() -> Installation:
+    """Finds the server: under TRITON_ROOT where that is set, else inside the installed wheel.
+
+    Raises:
+        ServerNotInstalled: no server, or none for this Python.
+    """
+    root, libraries = _locate()
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = root / "python_backend_stubs" / version / "triton_python_backend_stub"
+    if not stub.is_file():
+        known = sorted(folder.name for folder in (root / "python_backend_stubs").glob("*"))
+        raise ServerNotInstalled(f"the embedded server has no stub for Python {version}; it has {', '.join(known)}")
+    executable = root / "bin" / "tritonserver"
+    executable.chmod(executable.stat().st_mode | 0o111)
+    return Installation(executable, root / "backends", stub, libraries)
+
+
+def build_backend_directory(installation: Installation, directory: Path) -> None:
+    """Fills `directory` with the Python backend, its libpython and, where libtorch is absent, our stand-in for it."""
+    shutil.copytree(installation.backends, directory, dirs_exist_ok=True)
+    stub = directory / "python" / installation.stub.name
+    shutil.copyfile(installation.stub, stub)
+    stub.chmod(0o755)
+    if not (directory / "pytorch").exists():
+        shutil.copytree(_OWN_BACKENDS / "pytorch", directory / "pytorch")
+
+    _link_libpython(directory / _LIBRARIES)
+
+
+def server_environment(installation: Installation, backend_directory: Path) -> dict[str, str]:
+    """The environment to start the server in.
+
+    The Python stub finds its packages through the interpreter that is first on PATH, and needs its libpython.
+    """
+    libraries = [*installation.libraries, backend_directory / _LIBRARIES]
+    environment = dict(os.environ)
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    environment["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, libraries))
+    # A dozen torch processes share the cores: threads that spin while they wait for each other slow all of them down
+    # many times over.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    return environment
+
+
+def _link_libpython(directory: Path) -> None:
+    """Links the interpreter's shared library into a folder of its own.
+
+    Its own folder may be the system's: on LD_LIBRARY_PATH that would bring in other versions of what torch bundles.
+    """
+    directory.mkdir()
+    folder, name = sysconfig.get_config_vars("LIBDIR", "INSTSONAME")
+    if folder and name and (library := Path(folder) / name).is_file():
+        (directory / name).symlink_to(library)
+
+
+def _locate() -> tuple[Path, tuple[Path, ...]]:
+    if given := os.environ.get("TRITON_ROOT"):
+        root = Path(given)
+        site = root.parent.parent
+    else:
+        wheel = importlib.util.find_spec("pytriton")
+        if wheel is None or wheel.origin is None:
+            raise ServerNotInstalled(
+                f"the embedded server is not installed (package {WHEEL}, Linux x86-64 only): pip install {WHEEL}==0.7.0"
+            )
+        root = Path(wheel.origin).parent / "tritonserver"
+        site = root.parent.parent
+    if not (root / "bin" / "tritonserver").is_file():
+        raise ServerNotInstalled(f"no tritonserver below {root}")
+    return root, (site / "nvidia_pytriton.libs",)

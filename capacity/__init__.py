@@ -1,0 +1,1 @@
+"""How many pods for how many listeners: a simulation of a fleet, on measured points."""

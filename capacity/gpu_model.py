@@ -1,0 +1,171 @@
+"""What one pod can do on one GPU: measured for an H100, computed for the rest.
+
+A frame (1/50 s of audio, of all running requests) is timed by the benchmark through Triton: wall time over frames, with
+EnCodec and all. Two things are computed, not measured:
+
+- Clips longer than the benchmark's 10 s read more keys and values. All that a step takes longer with more slots is
+  put down to that reading, and grows with the mean position: a cautious view.
+- Another GPU is slower by its memory bandwidth. Cautiously the whole step is. At best only what surely moves memory
+  is, weights, keys and values; a small model's step is mostly launches, which no bandwidth hurries.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from capacity.fleet import PodModel
+
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+FRAME_RATE = 50.0
+CROSS_POSITIONS = 512
+"""The conditions' keys and values, of the longest text."""
+ROWS = 2
+"""With the condition and without: guidance."""
+HALF = 2
+"""Bytes of a float16."""
+MEMORY_SHARE = 0.7
+"""Of what the weights leave free: what the engine gives to slots, when `slots` is auto."""
+MOST_SLOTS = 64
+GIB, GB = 2**30, 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """The decoder of a checkpoint. `columns`: of a window, its frames and the delay pattern's 3."""
+
+    layers: int
+    width: int
+    columns: int = 30 * 50 + 3
+
+    @property
+    def slot_bytes(self) -> int:
+        """Caches of one slot: keys and values of each layer, self- and cross-attention, both rows."""
+        return 2 * ROWS * self.layers * (self.columns + CROSS_POSITIONS) * self.width * HALF
+
+    @property
+    def weight_bytes(self) -> int:
+        """Of the transformer: attention (4), cross-attention (4) and feed-forward (8) matrices of width², codebooks."""
+        return (16 * self.layers * self.width**2 + 8 * 2048 * self.width) * HALF
+
+    def slots(self, gpu: Gpu) -> int:
+        """How many the engine takes by itself on a GPU that it has alone."""
+        free = gpu.memory_gib * GIB - self.weight_bytes
+        return max(0, min(MOST_SLOTS, int(MEMORY_SHARE * free // self.slot_bytes)))
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A class of GPUs, by its maker's data sheet: usable memory, and bandwidth in GB/s."""
+
+    name: str
+    memory_gib: float
+    bandwidth: float
+
+
+MODELS = {
+    "small": ModelShape(24, 1024),
+    "medium": ModelShape(48, 1536),
+    "large": ModelShape(48, 2048),
+    "audiogen-medium": ModelShape(48, 1536, columns=10 * 50 + 3),
+}
+H100 = Gpu("H100 80 GB", 79.2, 3350)
+GPUS = (
+    Gpu("L4 24 GB", 22.0, 300),
+    Gpu("A10 24 GB", 22.0, 600),
+    Gpu("A100 40 GB", 39.4, 1555),
+    Gpu("A100 80 GB", 79.2, 2039),
+    H100,
+    Gpu("H200 141 GB", 139.8, 4800),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Points of the benchmark of musicgen-small on one H100, through Triton.
+
+    Attributes:
+        frame_seconds: requests at once -> seconds of a frame of all.
+        slot_seconds: of the engine's step, what one more slot costs, at the benchmark's mean position.
+        mean_position: frames that a request of the benchmark has behind it, on average.
+        overhead_seconds: of the first audio of one stream, what is not steps.
+        admission_seconds: by which each of several streams that come at once delays the next.
+    """
+
+    frame_seconds: dict[int, float]
+    slot_seconds: float
+    mean_position: float
+    overhead_seconds: float
+    admission_seconds: float
+
+    @classmethod
+    def of(cls, path: Path = RESULTS / "h100-small.json") -> Measured:
+        """Reads a result file."""
+        content = json.loads(path.read_text())
+        seconds, chunk = content["settings"]["seconds"], content["settings"]["chunk_seconds"]
+        rows = {(row["contender"], row["requests"]): row for row in content["results"]}
+        frame = {
+            requests: row["throughput"]["wall_seconds"] / (seconds * FRAME_RATE)
+            for (name, requests), row in rows.items()
+            if name == "triton" and row["throughput"]
+        }
+        steps = {n: rows["engine", n]["throughput"]["step_ms"] / 1000 for n in frame}
+        most = max(frame)
+        waits = {
+            n: row["first_audio"]["p95"] for (name, n), row in rows.items() if name == "triton" and row["first_audio"]
+        }
+        many, first = max(waits), first_frames(chunk)
+        overhead = waits[1] - first * interpolate(frame, 1)
+        admission = (waits[many] - overhead - first * interpolate(frame, many)) / (many - 1)
+        slot = (steps[most] - steps[1]) / (most - 1)
+        return cls(frame, slot, seconds * FRAME_RATE / 2, overhead - admission, admission)
+
+    def frame(self, running: int, mean_position: float) -> float:
+        """Seconds of a frame of `running` requests that have so many frames behind them, on average."""
+        longer = self.slot_seconds * (mean_position / self.mean_position - 1)
+        return interpolate(self.frame_seconds, running) + max(0.0, longer) * running
+
+
+def first_frames(chunk_seconds: float) -> float:
+    """Frames until the first chunk is there: its own, and the delay pattern's 3."""
+    return chunk_seconds * FRAME_RATE + 3
+
+
+def interpolate(points: dict[int, float], at: int) -> float:
+    """Straight lines between the points; beyond the last, the last line goes on."""
+    known = sorted(points)
+    upper = next((n for n in known[1:] if n >= at), known[-1])
+    lower = known[known.index(upper) - 1]
+    return points[lower] + (points[upper] - points[lower]) * (at - lower) / (upper - lower)
+
+
+def pod_model(
+    measured: Measured,
+    gpu: Gpu,
+    *,
+    mean_position: float,
+    max_waiting: int,
+    at_best: bool = False,
+) -> PodModel:
+    """musicgen-small on a GPU. `at_best` as the module's text says; for an H100 there is no difference."""
+    shape = MODELS["small"]
+    slots = shape.slots(gpu)
+    slower = H100.bandwidth / gpu.bandwidth
+    memory = shape.weight_bytes / (H100.bandwidth * GB)
+
+    def frame(running: int) -> float:
+        whole = measured.frame(running, mean_position)
+        if not at_best:
+            return whole * slower
+        moved = min(whole, memory + whole - measured.frame(1, mean_position))
+        return whole + moved * (slower - 1)
+
+    overheads = 1.0 if at_best else slower
+    return PodModel(
+        slots,
+        max_waiting,
+        (0.0, *(frame(running) for running in range(1, slots + 1))),
+        measured.admission_seconds * overheads,
+        measured.overhead_seconds * overheads,
+    )

@@ -1,1 +1,0 @@
-"""Checkpoints in, what Triton loads out: TorchScript models with manifests, verified against eager."""

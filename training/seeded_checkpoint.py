@@ -1,0 +1,287 @@
+"""Small checkpoints of the real architectures with seeded random weights, in audiocraft's own file layout.
+
+They let every test run the code path that `facebook/musicgen-small` takes: delay pattern, 4 codebooks, cross-attention
+on a T5, SEANet with LSTM and residual quantizer, 2 diffusion bands. What they generate is noise with a rhythm, not
+music. Only sizes differ from upstream's configs; a `Shape` holds them. Training begins with the same configs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from audiocraft_triton.checkpoints.layout import (
+    CODEC_FILE,
+    DIFFUSION_FILE,
+    DISCRIMINATORS_FILE,
+    LM_FILE,
+)
+from audiocraft_triton.checkpoints.upstream import EncodecModel, builders
+from audiocraft_triton.scoring.discriminators import DiscriminatorSet
+from training.initialization import make_responsive
+from training.upstream import T5Config, T5EncoderModel, T5Tokenizer
+
+CODEBOOKS = 4
+FRAME_RATE = 50
+TEXT_ENCODER_FOLDER = "t5"
+
+_VOCABULARY = """
+a an the of and with in on at for to slow fast calm energetic happy sad dark bright soft loud deep warm
+solo piano guitar drums bass strings violin flute organ synth choir orchestra band beat melody chords rhythm
+rock jazz blues folk pop techno house ambient classical waltz march lullaby funk reggae swing
+major minor key tempo bpm distorted acoustic electric
+rain wind thunder water sea fire birds dog cat engine car siren alarm bell footsteps door glass crowd
+""".split()  # noqa: SIM905
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What sets the music checkpoint and the sound checkpoint apart."""
+
+    folder: str
+    sample_rate: int
+    ratios: tuple[int, ...]
+    max_duration: float
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a checkpoint.
+
+    Attributes:
+        dim, layers, heads: of the language model.
+        card: size of each codebook.
+        codec_filters: channels of EnCodec's outermost layer.
+        latent: width of what EnCodec quantizes.
+        text_width, text_layers, text_heads, text_head_width, text_feed_forward: of the T5.
+    """
+
+    dim: int
+    layers: int
+    heads: int
+    card: int
+    codec_filters: int
+    latent: int
+    text_width: int
+    text_layers: int
+    text_heads: int
+    text_head_width: int
+    text_feed_forward: int
+
+
+DEMO = Shape(
+    dim=64, layers=2, heads=4, card=512, codec_filters=4, latent=32,
+    text_width=32, text_layers=2, text_heads=2, text_head_width=16, text_feed_forward=64,
+)  # fmt: skip
+MUSIC = Kind("music", 32_000, (8, 5, 4, 4), 30.0, seed=2306)
+SOUND = Kind("sound", 16_000, (8, 5, 4, 2), 10.0, seed=2209)
+
+
+def make_seeded_checkpoints(directory: Path, report: Callable[[str], None] = print) -> None:
+    """Writes the music and the sound checkpoint below `directory`; the same bytes of weights every time."""
+    for kind in (MUSIC, SOUND):
+        folder = directory / kind.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(kind.seed)
+            write_text_encoder(folder / TEXT_ENCODER_FOLDER, DEMO)
+            codec, config = _make_codec(kind)
+            save(folder / CODEC_FILE, codec.state_dict(), config)
+            _write_lm(folder, kind)
+            if kind is MUSIC:
+                _write_diffusion(folder / DIFFUSION_FILE, kind)
+                _write_discriminators(folder / DISCRIMINATORS_FILE, kind)
+        report(f"{kind.folder} checkpoint written to {folder}")
+
+
+def save(path: Path, state: dict[str, Any], config: DictConfig) -> None:
+    """Writes weights and config as audiocraft's exporter does."""
+    torch.save({"best_state": state, "xp.cfg": OmegaConf.to_yaml(config)}, path)
+
+
+def write_text_encoder(folder: Path, shape: Shape) -> None:
+    """Writes an untrained T5 encoder, and a tokenizer that knows the words of music and sound."""
+    specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
+    words = [(f"▁{word}", -5.0) for word in dict.fromkeys(_VOCABULARY)]
+    characters = [(chr(code), -10.0) for code in range(33, 127)]
+    pieces = specials + words + [piece for piece in characters if piece not in words]
+    T5Tokenizer(vocab=pieces, extra_ids=0).save_pretrained(folder)
+    config = T5Config(
+        vocab_size=len(pieces), d_model=shape.text_width, d_kv=shape.text_head_width, d_ff=shape.text_feed_forward,
+        num_layers=shape.text_layers, num_heads=shape.text_heads,
+        dropout_rate=0.0, is_encoder_decoder=False, use_cache=False,
+    )  # fmt: skip
+    T5EncoderModel(config).save_pretrained(folder)
+
+
+def codec_config(kind: Kind, shape: Shape) -> DictConfig:
+    """The config in compression_state_dict.bin."""
+    return OmegaConf.create(
+        {
+            "compression_model": "encodec",
+            "device": "cpu",
+            "sample_rate": kind.sample_rate,
+            "channels": 1,
+            "encodec": {
+                "autoencoder": "seanet", "quantizer": "rvq", "sample_rate": kind.sample_rate, "channels": 1,
+                "causal": False, "renormalize": False,
+            },
+            "seanet": {
+                "dimension": shape.latent, "channels": 1, "causal": False, "n_filters": shape.codec_filters,
+                "n_residual_layers": 1, "ratios": list(kind.ratios),
+                "activation": "ELU", "activation_params": {"alpha": 1.0},
+                "norm": "weight_norm", "norm_params": {}, "kernel_size": 7, "residual_kernel_size": 3,
+                "last_kernel_size": 7, "dilation_base": 2, "pad_mode": "reflect", "true_skip": True, "compress": 2,
+                "lstm": 2, "disable_norm_outer_blocks": 0,
+                "encoder": {}, "decoder": {"trim_right_ratio": 1.0, "final_activation": None,
+                                           "final_activation_params": None},
+            },
+            "rvq": {
+                "n_q": CODEBOOKS, "q_dropout": False, "bins": shape.card, "decay": 0.99, "kmeans_init": True,
+                "kmeans_iters": 5, "threshold_ema_dead_code": 2, "orthogonal_reg_weight": 0.0,
+                "orthogonal_reg_active_codes_only": False,
+            },
+        }
+    )  # fmt: skip
+
+
+def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
+    config = codec_config(kind, DEMO)
+    codec = builders.get_compression_model(config).eval()
+    make_responsive(codec)
+    # k-means on residuals of real latents: random codebooks would give every clip the same few codes.
+    latents = codec.encoder(_practice_sounds(kind.sample_rate))
+    quantized = codec.quantizer(latents, FRAME_RATE)
+    _scale_last_layer(codec, 0.1 / float(codec.decoder(quantized.x).std()))
+    return codec, config
+
+
+def _practice_sounds(sample_rate: int) -> torch.Tensor:
+    """Chirps, chords and noise bursts, [8, 1, 4 s]: what the codebooks are fitted to."""
+    time = torch.arange(4 * sample_rate) / sample_rate
+    pitches = 55.0 * 2.0 ** (torch.randint(0, 60, (8, 3, 1)) / 12)
+    sweep = 1.0 + torch.rand(8, 3, 1) * time
+    chords = torch.sin(2 * torch.pi * pitches * sweep * time).sum(dim=1)
+    beats = (torch.sin(2 * torch.pi * (1 + torch.arange(8.0)[:, None]) * time) > 0.8).float()
+    noise = torch.randn(8, len(time)) * beats
+    return ((0.15 * chords + 0.2 * noise) * (0.3 + torch.rand(8, 1)))[:, None]
+
+
+def _scale_last_layer(codec: EncodecModel, factor: float) -> None:
+    """Makes the untrained decoder audible: scales its output linearly."""
+    convolution = codec.decoder.model[-1].conv.conv
+    convolution.weight_g.mul_(factor)
+    convolution.bias.mul_(factor)
+
+
+def lm_config(kind: Kind, shape: Shape) -> DictConfig:
+    """The config in state_dict.bin."""
+    return OmegaConf.create(
+        {
+            "lm_model": "transformer_lm",
+            "device": "cpu",
+            "dtype": "float32",
+            "sample_rate": kind.sample_rate,
+            "channels": 1,
+            "dataset": {"segment_duration": kind.max_duration},
+            "transformer_lm": {
+                "n_q": CODEBOOKS, "card": shape.card, "dim": shape.dim, "num_heads": shape.heads,
+                "num_layers": shape.layers, "hidden_scale": 4,
+                "dropout": 0.0, "emb_lr": None, "activation": "gelu", "norm_first": True, "bias_ff": False,
+                "bias_attn": False, "bias_proj": False, "past_context": None, "causal": True, "custom": False,
+                "memory_efficient": True, "attention_as_float32": False, "layer_scale": None,
+                "positional_embedding": "sin", "xpos": False, "checkpointing": "none", "weight_init": "gaussian",
+                "depthwise_init": "current", "zero_bias_init": True, "norm": "layer_norm", "cross_attention": False,
+                "qk_layer_norm": False, "qk_layer_norm_cross": False, "attention_dropout": None, "kv_repeat": 1,
+                "two_step_cfg": False,
+            },
+            "codebooks_pattern": {
+                "modeling": "delay",
+                "delay": {"delays": list(range(CODEBOOKS)), "flatten_first": 0, "empty_initial": 0},
+            },
+            "conditioners": {
+                "args": {"merge_text_conditions_p": 0.0, "drop_desc_p": 0.0},
+                "description": {
+                    "model": "t5",
+                    "t5": {"name": TEXT_ENCODER_FOLDER, "finetune": False, "word_dropout": 0.0,
+                           "normalize_text": False},
+                },
+            },
+            "fuser": {
+                "cross_attention_pos_emb": False, "cross_attention_pos_emb_scale": 1, "sum": [], "prepend": [],
+                "cross": ["description"], "input_interpolate": [],
+            },
+            "attribute_dropout": {"args": {"active_on_eval": False}, "text": {"description": 0.0}},
+            "classifier_free_guidance": {"training_dropout": 0.3, "inference_coef": 3.0},
+        }
+    )  # fmt: skip
+
+
+def initial_lm_state(config: DictConfig, shape: Shape, device: str = "cpu") -> dict[str, torch.Tensor]:
+    """The weights in state_dict.bin as upstream initializes them; on the device "meta", their shapes alone."""
+    config = config.copy()
+    config.device = device
+    config.conditioners = {}  # the text encoder is not part of state_dict.bin, but for its projection
+    state: dict[str, torch.Tensor] = builders.get_lm_model(config).state_dict()
+    projection = torch.nn.Linear(shape.text_width, shape.dim, device=device)
+    for name, tensor in projection.state_dict().items():
+        state[f"condition_provider.conditioners.description.output_proj.{name}"] = tensor
+    return state
+
+
+def _write_lm(folder: Path, kind: Kind) -> None:
+    config = lm_config(kind, DEMO)
+    state = initial_lm_state(config, DEMO)
+    # Untrained logits are nearly flat; sharper heads make prompts, seeds and guidance matter.
+    for index in range(CODEBOOKS):
+        state[f"linears.{index}.weight"] *= 3.0
+    save(folder / LM_FILE, state, config)
+
+
+def _write_diffusion(path: Path, kind: Kind) -> None:
+    package: dict[Any, Any] = {"sample_rate": kind.sample_rate, "n_bands": 2}
+    for index in range(2):
+        config = OmegaConf.create(
+            {
+                "channels": 1,
+                "schedule": {"beta_t0": 1e-4, "beta_t1": 2e-2, "num_steps": 1000, "variance": "beta_tilde",
+                             "clip": 5.0, "rescale": 1.0, "beta_exp": 7.5, "repartition": "power",
+                             "noise_scale": 1.0},
+                "diffusion_unet": {"hidden": 8, "depth": 4, "kernel": 8, "stride": 4, "res_blocks": 1,
+                                   "growth": 2.0, "norm_groups": 4, "max_channels": 64, "emb_all_layers": True,
+                                   "cross_attention": False, "bilstm": False, "transformer": False,
+                                   "codec_dim": DEMO.latent},
+                "processor": {"name": "multi_band_processor", "use": True, "n_bands": 2, "num_samples": 8,
+                              "power_std": 1.0},
+            }
+        )  # fmt: skip
+        processor = builders.get_processor(config.processor, sample_rate=kind.sample_rate)
+        for _ in range(2):  # fits the bands' rescaling, which is useless until it has seen num_samples clips
+            processor.project_sample(_practice_sounds(kind.sample_rate))
+        package[index] = {
+            "cfg": config,
+            "model_state": builders.get_diffusion_model(config).state_dict(),
+            "processor_state": processor.state_dict(),
+        }
+    torch.save(package, path)
+
+
+def _write_discriminators(path: Path, kind: Kind) -> None:
+    config = OmegaConf.create(
+        {
+            "sample_rate": kind.sample_rate,
+            "window": 2 * kind.sample_rate,
+            "calibration": None,  # nothing was trained: scores say nothing yet, and `analyze` says so
+            "mpd": {"periods": [2, 3, 5, 7, 11], "filters": 2, "max_filters": 64, "kernel_sizes": [5, 3]},
+            "msd": {"scale_norms": ["weight_norm"] * 3, "filters": 8, "max_filters": 64},
+            "msstftd": {"filters": 8, "n_ffts": [1024, 2048, 4096], "hop_lengths": [120, 240, 480],
+                        "win_lengths": [1024, 2048, 4096]},
+        }
+    )  # fmt: skip
+    save(path, DiscriminatorSet.build(config).state_dict(), config)
