@@ -14,11 +14,11 @@ if TYPE_CHECKING:
         Cancelled,
         CheckpointError,
         DeadlineExceeded,
-        InvalidInput,
+        InvalidRequest,
         Overloaded,
     )
     from audiocraft_triton.engine.engine import Engine
-    from audiocraft_triton.engine.handle import Audio, Chunk, Generation
+    from audiocraft_triton.engine.handle import Audio, Chunk, GenerationHandle
     from audiocraft_triton.engine.request import GenerationRequest
 
 _HOME = {
@@ -28,9 +28,9 @@ _HOME = {
     "Chunk": "engine.handle",
     "DeadlineExceeded": "contract.errors",
     "Engine": "engine.engine",
-    "Generation": "engine.handle",
+    "GenerationHandle": "engine.handle",
     "GenerationRequest": "engine.request",
-    "InvalidInput": "contract.errors",
+    "InvalidRequest": "contract.errors",
     "Overloaded": "contract.errors",
 }
 
@@ -41,9 +41,9 @@ __all__ = [
     "Chunk",
     "DeadlineExceeded",
     "Engine",
-    "Generation",
+    "GenerationHandle",
     "GenerationRequest",
-    "InvalidInput",
+    "InvalidRequest",
     "Overloaded",
 ]
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 
 OUT_OF_TIME = 3
 DATA_SEED = 4
@@ -221,7 +221,7 @@ def _end(finished: bool) -> None:
 def _clear_errors() -> Iterator[None]:
     try:
         yield
-    except (InvalidInput, CheckpointError) as error:
+    except (InvalidRequest, CheckpointError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from error
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif"}
 
@@ -21,11 +21,11 @@ def audio_files(folder: Path) -> list[Path]:
     """Every audio file below a folder, sorted.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidRequest: there is none.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise InvalidInput("data", str(folder), f"must be a folder with audio files ({', '.join(sorted(SUFFIXES))})")
+        raise InvalidRequest("data", str(folder), f"must be a folder with audio files ({', '.join(sorted(SUFFIXES))})")
     return files
 
 
@@ -47,7 +47,7 @@ def read_crop(path: Path, sample_rate: int, samples: int, start: float) -> NDArr
         piece = file.read(wanted, dtype="float32", always_2d=True).mean(axis=1)
         rate = file.samplerate
     if len(piece) == 0:
-        raise InvalidInput("data", str(path), "holds no audio")
+        raise InvalidRequest("data", str(path), "holds no audio")
     if rate != sample_rate:
         piece = soxr.resample(piece, rate, sample_rate)
     return np.resize(piece, samples).astype(np.float32, copy=False)

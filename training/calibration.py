@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration
 
 PRIOR = 1.0  # a clip or so of doubt: discriminators agree so much that many sixes of numbers fit a mean equally well
@@ -37,7 +37,7 @@ def fit_calibration(clips: Sequence[ClipLogits], labels: ArrayLike) -> dict[str,
         The calibration of each discriminator.
 
     Raises:
-        InvalidInput: labels of another number, or of one kind only.
+        InvalidRequest: labels of another number, or of one kind only.
     """
     truth = _both_kinds(labels, len(clips))
     means = np.concatenate([_window_means(clip) for clip in clips])
@@ -62,12 +62,12 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
         bins: of equal width.
 
     Raises:
-        InvalidInput: a probability out of bounds, or labels of another number.
+        InvalidRequest: a probability out of bounds, or labels of another number.
     """
     given = np.asarray(probabilities, dtype=np.float64)
     truth = _labels(labels, len(given))
     if not ((given >= 0.0) & (given <= 1.0)).all():
-        raise InvalidInput("probabilities", [float(given.min()), float(given.max())], "must be between 0 and 1")
+        raise InvalidRequest("probabilities", [float(given.min()), float(given.max())], "must be between 0 and 1")
     bin_of = np.minimum((given * bins).astype(np.int64), bins - 1)
     surplus = np.bincount(bin_of, weights=given - truth, minlength=bins)
     return float(np.abs(surplus).sum() / len(given))
@@ -83,7 +83,7 @@ def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
         labels: [clips], 1 where the clip is real, else 0.
 
     Raises:
-        InvalidInput: labels of another number, or of one kind only.
+        InvalidRequest: labels of another number, or of one kind only.
     """
     given = np.asarray(scores, dtype=np.float64)
     truth = _both_kinds(labels, len(given))
@@ -134,14 +134,14 @@ def _fit(
 def _labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
     truth = np.asarray(labels, dtype=np.int64)
     if truth.shape != (count,) or count == 0:
-        raise InvalidInput("labels", truth.shape, f"must be one for each of the {count} clips, and at least one")
+        raise InvalidRequest("labels", truth.shape, f"must be one for each of the {count} clips, and at least one")
     if not np.isin(truth, (0, 1)).all():
-        raise InvalidInput("labels", sorted(set(truth.tolist())), "must be 0 or 1")
+        raise InvalidRequest("labels", sorted(set(truth.tolist())), "must be 0 or 1")
     return truth
 
 
 def _both_kinds(labels: ArrayLike, count: int) -> NDArray[np.int64]:
     truth = _labels(labels, count)
     if len(set(truth.tolist())) < 2:
-        raise InvalidInput("labels", int(truth[0]), "must be of both kinds, real (1) and fake (0)")
+        raise InvalidRequest("labels", int(truth[0]), "must be of both kinds, real (1) and fake (0)")
     return truth

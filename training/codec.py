@@ -122,7 +122,7 @@ def train_codec(
         Whether all steps are made.
 
     Raises:
-        InvalidInput: no audio, or a run that was begun with other settings.
+        InvalidRequest: no audio, or a run that was begun with other settings.
     """
     worker = join_workers()
     files = audio_files(data)

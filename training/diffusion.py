@@ -88,7 +88,7 @@ def train_diffusion(
 
     Raises:
         CheckpointError: no codec there.
-        InvalidInput: no audio, or a run that was begun with other settings.
+        InvalidRequest: no audio, or a run that was begun with other settings.
     """
     worker = join_workers()
     files = audio_files(data)

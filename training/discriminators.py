@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from audiocraft_triton.checkpoints.layout import DISCRIMINATORS_FILE, Checkpoint
 from audiocraft_triton.checkpoints.loading import load_codec
 from audiocraft_triton.checkpoints.upstream import CompressionModel
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.scoring.discriminators import DiscriminatorSet
 from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration
 from training.audio_crops import CropBatches, crop_loader
@@ -133,7 +133,7 @@ def train_discriminators(
         Whether all steps are made.
 
     Raises:
-        InvalidInput: too little audio, unreadable audio, a run that was begun with other settings.
+        InvalidRequest: too little audio, unreadable audio, a run that was begun with other settings.
         CheckpointError: the checkpoint has no codec.
     """
     worker = join_workers()
@@ -269,7 +269,7 @@ def _calibrate_and_save(
     """Fits the calibration on the validation files, measures on the test files, writes weights and report.
 
     Raises:
-        InvalidInput: the files held out are silent.
+        InvalidRequest: the files held out are silent.
     """
     recipe = trainer.recipe
     held_out = HeldOut(
@@ -280,7 +280,7 @@ def _calibrate_and_save(
     test = held_out.judge(files.test, made.test if made else ())
     for split, judged in (("validation", validation), ("test", test)):
         if not judged.get(SOURCE):
-            raise InvalidInput("data", split, "has only silent files (below -60 dBFS): nothing to calibrate with")
+            raise InvalidRequest("data", split, "has only silent files (below -60 dBFS): nothing to calibrate with")
     calibrations = fit_calibration(*calibration_clips(validation))
     _save(trainer, calibrations, out)
     found = {

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import soundfile
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.engine.engine import Engine
-from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.request import GenerationRequest
 from training.data.manifest import read_manifest
 from training.runtime import Report
@@ -36,12 +36,12 @@ def generate_clips(
         report: takes a line of progress.
 
     Raises:
-        InvalidInput: no manifest, or fewer captions than clips.
+        InvalidRequest: no manifest, or fewer captions than clips.
         CheckpointError: no such checkpoint.
     """
     captions = [clip.captions[0] for clip in read_manifest(data, "train")]
     if not 1 <= clips <= len(captions):
-        raise InvalidInput("clips", clips, f"must be 1 to {len(captions)}, the captions of {data}")
+        raise InvalidRequest("clips", clips, f"must be 1 to {len(captions)}, the captions of {data}")
     out.mkdir(parents=True, exist_ok=True)
     with closing(Engine(str(checkpoint), slots=SLOTS, max_waiting=SLOTS)) as engine:
         engine.warm_up()
@@ -55,7 +55,7 @@ def generate_clips(
     report(f"{clips:,} clips of {seconds:g} s in {out}")
 
 
-def _read_ahead(requests: Iterator[Generation]) -> Iterator[Generation]:
+def _read_ahead(requests: Iterator[GenerationHandle]) -> Iterator[GenerationHandle]:
     """The generations in order, with as many under way as the engine has slots."""
     running = deque(islice(requests, SLOTS))
     while running:

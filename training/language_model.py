@@ -22,7 +22,7 @@ from torch.nn import functional
 
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE, Checkpoint
 from audiocraft_triton.checkpoints.upstream import LMModel, T5Conditioner, builders
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.padded_attention import replace_cross_attention
 from training.runtime import (
     Report,
@@ -133,7 +133,7 @@ def train_language_model(
         Whether all steps are made.
 
     Raises:
-        InvalidInput: tokens that are missing, of another codec, or don't fit the recipe; or a run that was begun with
+        InvalidRequest: tokens that are missing, of another codec, or don't fit the recipe; or a run that was begun with
             other settings.
     """
     worker = join_workers()
@@ -298,10 +298,10 @@ def _parameter_groups(lm: LMModel, weight_decay: float) -> list[dict[str, Any]]:
 
 def _require_match(clips: TokenSplit, recipe: LanguageModelRecipe, out: Path) -> None:
     if clips.card != recipe.card:
-        raise InvalidInput("tokens", clips.card, f"entries a codebook: must be {recipe.card} for this recipe")
+        raise InvalidRequest("tokens", clips.card, f"entries a codebook: must be {recipe.card} for this recipe")
     codec = Checkpoint(str(out), out)
     if codec.has(CODEC_FILE) and codec_digest(codec) != clips.codec:
-        raise InvalidInput("out", str(out), "holds another codec than the one that made the tokens: encode them again")
+        raise InvalidRequest("out", str(out), "holds another codec than the tokens were made with: encode them again")
 
 
 def _digest(clips: TokenSplit) -> str:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import distributed
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 STATE_FILE = "training.pt"
 SETTINGS_FILE = "training.json"
@@ -62,10 +62,10 @@ class Worker:
         """This process's part of a batch.
 
         Raises:
-            InvalidInput: the batch can't be divided.
+            InvalidRequest: the batch can't be divided.
         """
         if batch % self.count:
-            raise InvalidInput("batch", batch, f"must be a multiple of the number of processes, {self.count}")
+            raise InvalidRequest("batch", batch, f"must be a multiple of the number of processes, {self.count}")
         return batch // self.count
 
 
@@ -97,7 +97,7 @@ class TrainingRun:
         report: takes a line of progress.
 
     Raises:
-        InvalidInput: the folder holds the state of a training with other settings.
+        InvalidRequest: the folder holds the state of a training with other settings.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class TrainingRun:
                 for key in before.keys() | self._settings.keys()
                 if before.get(key, None) != self._settings.get(key, None)
             )
-            raise InvalidInput(
+            raise InvalidRequest(
                 "state", str(self.folder), f"holds a training with another {', '.join(changed)}: choose another folder"
             )
         state = torch.load(path, map_location=self._worker.device, weights_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import soundfile
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.audio_crops import audio_files
 from training.data.manifest import MANIFEST_FILE, read_manifest
 
@@ -40,11 +40,11 @@ def split_files(folder: Path, field: str = "data") -> Splits:
         field: name of the user's input, for errors.
 
     Raises:
-        InvalidInput: no such folder, fewer than 10 audio files, one of them can't be read, or a manifest without
+        InvalidRequest: no such folder, fewer than 10 audio files, one of them can't be read, or a manifest without
             clips of some split.
     """
     if not folder.is_dir():
-        raise InvalidInput(field, str(folder), "must be an existing folder with audio files")
+        raise InvalidRequest(field, str(folder), "must be an existing folder with audio files")
     split = _split_by_manifest if (folder / MANIFEST_FILE).is_file() else _split_by_hash
     splits = split(folder, field)
     for path in (*splits.train, *splits.validation, *splits.test):
@@ -60,7 +60,7 @@ def _split_by_manifest(folder: Path, field: str) -> Splits:
     }
     for split, files in parts.items():
         if len(files) < MIN_HELD_OUT:
-            raise InvalidInput(
+            raise InvalidRequest(
                 field, str(folder), f"has {len(files)} {split} clips in its {MANIFEST_FILE}: at least {MIN_HELD_OUT}"
             )
     return Splits(**parts)
@@ -69,7 +69,7 @@ def _split_by_manifest(folder: Path, field: str) -> Splits:
 def _split_by_hash(folder: Path, field: str) -> Splits:
     files = _audio_files(folder, field)
     if len(files) < MIN_FILES:
-        raise InvalidInput(
+        raise InvalidRequest(
             field,
             str(folder),
             f"holds {len(files)} audio files: must be at least {MIN_FILES}, some are kept for testing",
@@ -86,14 +86,14 @@ def _split_by_hash(folder: Path, field: str) -> Splits:
 def _audio_files(folder: Path, field: str) -> Sequence[Path]:
     try:
         return audio_files(folder)
-    except InvalidInput as error:
-        raise InvalidInput(field, error.value, error.bound) from error
+    except InvalidRequest as error:
+        raise InvalidRequest(field, error.value, error.bound) from error
 
 
 def _require_audio(path: Path, field: str) -> None:
     try:
         frames = soundfile.info(path).frames
     except (soundfile.LibsndfileError, OSError) as error:
-        raise InvalidInput(field, path.name, f"is not a readable audio file: {error}") from error
+        raise InvalidRequest(field, path.name, f"is not a readable audio file: {error}") from error
     if frames == 0:
-        raise InvalidInput(field, path.name, "holds no audio")
+        raise InvalidRequest(field, path.name, "holds no audio")

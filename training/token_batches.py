@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.tokens import TokenSplit
 
 TEXT_LENGTH_STEP = 8  # tensor cores like it
@@ -39,12 +39,12 @@ class TokenBatches:
         device: where everything lies.
 
     Raises:
-        InvalidInput: the clips are shorter than that.
+        InvalidRequest: the clips are shorter than that.
     """
 
     def __init__(self, split: TokenSplit, tokenizer: Any, frames: int, device: torch.device) -> None:
         if split.codes.shape[-1] < frames:
-            raise InvalidInput(
+            raise InvalidRequest(
                 "tokens", split.codes.shape[-1], f"frames a clip: must be at least {frames}, one segment of the recipe"
             )
         self._frames = frames

@@ -28,7 +28,7 @@ from audiocraft_triton.checkpoints.loading import load_codec
 from audiocraft_triton.checkpoints.reading import read_package
 from audiocraft_triton.checkpoints.safe_weights import is_codebook
 from audiocraft_triton.checkpoints.upstream import CompressionModel
-from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from training.data.manifest import Clip, read_manifest
 from training.runtime import REPORT_SECONDS, Report
 
@@ -84,7 +84,7 @@ def encode_dataset(data: Path, checkpoint: Path, out: Path, *, batch: int, repor
         report: takes a line of progress.
 
     Raises:
-        InvalidInput: no manifest, a split without clips, or clips that don't fit the codec or each other.
+        InvalidRequest: no manifest, a split without clips, or clips that don't fit the codec or each other.
         CheckpointError: no codec.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -96,7 +96,7 @@ def encode_dataset(data: Path, checkpoint: Path, out: Path, *, batch: int, repor
     for split in SPLITS:
         clips = read_manifest(data, split)
         if not clips:
-            raise InvalidInput("data", str(data), f"has no {split} clips in its manifest")
+            raise InvalidRequest("data", str(data), f"has no {split} clips in its manifest")
         metadata = {
             "codec": codec_digest(found),
             "clips": hashlib.sha256("".join(clip.sha256 for clip in clips).encode()).hexdigest(),
@@ -118,11 +118,11 @@ def read_tokens(folder: Path, split: str) -> TokenSplit:
     """Reads what `encode_dataset` wrote for a split.
 
     Raises:
-        InvalidInput: there is nothing, it is damaged, or codes and captions don't belong together.
+        InvalidRequest: there is nothing, it is damaged, or codes and captions don't belong together.
     """
     path = folder / f"{split}.safetensors"
     if not path.is_file():
-        raise InvalidInput("tokens", str(folder), f"has no {path.name}: encode the dataset first")
+        raise InvalidRequest("tokens", str(folder), f"has no {path.name}: encode the dataset first")
     try:
         metadata = _metadata(path)
         with safe_open(path, "pt") as file:
@@ -131,9 +131,9 @@ def read_tokens(folder: Path, split: str) -> TokenSplit:
         captions = tuple(tuple(json.loads(line)) for line in lines)
         card, frame_rate = int(metadata["card"]), float(metadata["frame_rate"])
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise InvalidInput("tokens", str(path), f"can't be read: {error}") from error
+        raise InvalidRequest("tokens", str(path), f"can't be read: {error}") from error
     if len(captions) != len(codes):
-        raise InvalidInput("tokens", str(path), f"holds {len(codes)} clips, but captions of {len(captions)}")
+        raise InvalidRequest("tokens", str(path), f"holds {len(codes)} clips, but captions of {len(captions)}")
     return TokenSplit(codes, captions, metadata["codec"], card, frame_rate)
 
 
@@ -203,9 +203,9 @@ def _when_read(audio: torch.Tensor, reading: Sequence[Future[None]]) -> torch.Te
 def _read_into(row: torch.Tensor, data: Path, name: str, sample_rate: int) -> None:
     with soundfile.SoundFile(data / name) as file:
         if (file.samplerate, file.channels) != (sample_rate, 1):
-            raise InvalidInput(
+            raise InvalidRequest(
                 "data", name, f"has {file.channels} channels at {file.samplerate} Hz: must be 1 at {sample_rate}"
             )
         if file.frames != len(row):
-            raise InvalidInput("data", name, f"has {file.frames:,} samples, not {len(row):,} like the first clip")
+            raise InvalidRequest("data", name, f"has {file.frames:,} samples, not {len(row):,} like the first clip")
         file.read(dtype="int16", out=row.numpy())

@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.contract.limits import (
     MAX_AMPLITUDE,
     MAX_CHANNELS,
@@ -53,11 +53,11 @@ def read_audio(data: bytes, field: str = "audio_file") -> tuple[Waveform, int]:
         float32 [channels, samples] and the sample rate in Hz.
 
     Raises:
-        InvalidInput: not audio, cut off, empty, over a bound, or with samples that are not finite.
+        InvalidRequest: not audio, cut off, empty, over a bound, or with samples that are not finite.
     """
     size = f"{len(data):,} bytes"
     if len(data) > MAX_FILE_BYTES:
-        raise InvalidInput(field, size, f"is over the limit of {MAX_FILE_BYTES:,} bytes")
+        raise InvalidRequest(field, size, f"is over the limit of {MAX_FILE_BYTES:,} bytes")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _check_header(file, field)
@@ -66,9 +66,9 @@ def read_audio(data: bytes, field: str = "audio_file") -> tuple[Waveform, int]:
             samples = file.read(frames=limit, dtype="float32", always_2d=True)
             rate, log = int(file.samplerate), str(file.extra_info)
     except soundfile.LibsndfileError as error:
-        raise InvalidInput(field, size, f"is not a readable audio file ({error.error_string})") from error
+        raise InvalidRequest(field, size, f"is not a readable audio file ({error.error_string})") from error
     if len(samples) < frames or _data_chunk_is_short(log):
-        raise InvalidInput(field, size, "is cut off: its header announces more audio than it holds")
+        raise InvalidRequest(field, size, "is cut off: its header announces more audio than it holds")
     _check_samples(samples, rate, field)
     return np.ascontiguousarray(samples.T), rate
 
@@ -82,10 +82,10 @@ def write_audio(waveform: Waveform, sample_rate: int, format: str) -> bytes:
         format: one of FORMATS.
 
     Raises:
-        InvalidInput: unknown format.
+        InvalidRequest: unknown format.
     """
     if format not in FORMATS:
-        raise InvalidInput("format", format, f"must be one of {', '.join(FORMATS)}")
+        raise InvalidRequest("format", format, f"must be one of {', '.join(FORMATS)}")
     if format == "pcm_f32":
         return waveform.T.astype("<f4").tobytes()
     container, subtype = _ENCODINGS[format]
@@ -96,21 +96,21 @@ def write_audio(waveform: Waveform, sample_rate: int, format: str) -> bytes:
 
 def _check_header(file: soundfile.SoundFile, field: str) -> None:
     if not 1 <= file.channels <= MAX_CHANNELS:
-        raise InvalidInput(field, f"{file.channels} channels", f"must have between 1 and {MAX_CHANNELS} channels")
+        raise InvalidRequest(field, f"{file.channels} channels", f"must have between 1 and {MAX_CHANNELS} channels")
     if not MIN_SAMPLE_RATE <= file.samplerate <= MAX_SAMPLE_RATE:
-        raise InvalidInput(
+        raise InvalidRequest(
             field,
             f"{file.samplerate} Hz",
             f"must have a sample rate between {MIN_SAMPLE_RATE:,} and {MAX_SAMPLE_RATE:,} Hz",
         )
     if file.frames == _UNKNOWN_FRAMES:
-        raise InvalidInput(field, "unknown length", "must tell its length: write it to a file, not to a pipe")
+        raise InvalidRequest(field, "unknown length", "must tell its length: write it to a file, not to a pipe")
     if file.frames > _max_frames(file.samplerate):
-        raise InvalidInput(
+        raise InvalidRequest(
             field, f"{file.frames / file.samplerate:.1f} s", f"must last at most {MAX_SECONDS:g} seconds"
         )
     if file.frames * file.channels > MAX_SAMPLES:
-        raise InvalidInput(
+        raise InvalidRequest(
             field,
             f"{file.frames:,} frames × {file.channels} channels",
             f"must hold at most {MAX_SAMPLES:,} samples in all",
@@ -119,14 +119,14 @@ def _check_header(file: soundfile.SoundFile, field: str) -> None:
 
 def _check_samples(samples: NDArray[np.float32], rate: int, field: str) -> None:
     if len(samples) == 0:
-        raise InvalidInput(field, "0 samples", "must hold at least one sample")
+        raise InvalidRequest(field, "0 samples", "must hold at least one sample")
     if len(samples) > _max_frames(rate):
-        raise InvalidInput(field, f"over {MAX_SECONDS:g} s", f"must last at most {MAX_SECONDS:g} seconds")
+        raise InvalidRequest(field, f"over {MAX_SECONDS:g} s", f"must last at most {MAX_SECONDS:g} seconds")
     if not np.isfinite(samples).all():
-        raise InvalidInput(field, "NaN or infinite samples", "every sample must be a finite number")
+        raise InvalidRequest(field, "NaN or infinite samples", "every sample must be a finite number")
     peak = float(np.abs(samples).max())
     if peak > MAX_AMPLITUDE:
-        raise InvalidInput(
+        raise InvalidRequest(
             field, f"peak {peak:g}", f"float samples must lie within ±{MAX_AMPLITUDE:g}; full scale is ±1"
         )
 

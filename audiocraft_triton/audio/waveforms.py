@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from audiocraft_triton.audio.files import Waveform
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.contract.limits import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
 # julius builds a filter per output phase: its taps grow with old_rate × new_rate over their common divisor.
@@ -32,12 +32,12 @@ def convert(waveform: Waveform, rate: int, to_rate: int, to_channels: int) -> Wa
         float32 [to_channels, floor(samples · to_rate / rate)], at least one sample.
 
     Raises:
-        InvalidInput: to_rate or to_channels out of bounds, or more channels than the clip has, which is not mono.
+        InvalidRequest: to_rate or to_channels out of bounds, or more channels than the clip has, which is not mono.
     """
     if not MIN_SAMPLE_RATE <= to_rate <= MAX_SAMPLE_RATE:
-        raise InvalidInput("sample_rate", to_rate, f"must be between {MIN_SAMPLE_RATE:,} and {MAX_SAMPLE_RATE:,} Hz")
+        raise InvalidRequest("sample_rate", to_rate, f"must be between {MIN_SAMPLE_RATE:,} and {MAX_SAMPLE_RATE:,} Hz")
     if not 1 <= to_channels <= MAX_CHANNELS or 1 < waveform.shape[0] < to_channels:
-        raise InvalidInput("channels", to_channels, f"can't be made of {waveform.shape[0]}; at most {MAX_CHANNELS}")
+        raise InvalidRequest("channels", to_channels, f"can't be made of {waveform.shape[0]}; at most {MAX_CHANNELS}")
     return _convert_channels(_resample(waveform, rate, to_rate), to_channels)
 
 

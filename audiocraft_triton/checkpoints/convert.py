@@ -31,7 +31,7 @@ from audiocraft_triton.checkpoints.reading import (
     read_package,
     text_encoder_folders,
 )
-from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 
 Precision = Literal["float32", "float16", "int8"]
 State = dict[str, torch.Tensor]
@@ -64,11 +64,11 @@ def convert(
         report: takes a line of progress.
 
     Raises:
-        InvalidInput: `out` holds something.
+        InvalidRequest: `out` holds something.
         CheckpointError: the checkpoint is missing, damaged, or holds what can't be written.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise InvalidInput("out", str(out), "must be a new or an empty folder")
+        raise InvalidRequest("out", str(out), "must be a new or an empty folder")
     present = [filename for filename in FILES if checkpoint.has(filename)]
     if not present:
         raise CheckpointError(f"checkpoint {checkpoint.name!r} has none of {', '.join(FILES)}")

@@ -28,7 +28,7 @@ from huggingface_hub.errors import (
 from audiocraft_triton.checkpoints.convert import FILES, Precision, convert
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE, Checkpoint
 from audiocraft_triton.checkpoints.reading import experiment_config, read_package
-from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 
 LOCK_FILE = "checkpoint.lock.json"
 LOCK_FORMAT = 1
@@ -90,7 +90,7 @@ def fetch(
         The lock of everything fetched by this call.
 
     Raises:
-        InvalidInput: a lock that lacks a name, or a folder that holds something else.
+        InvalidRequest: a lock that lacks a name, or a folder that holds something else.
         CheckpointError: the hub refuses or can't be reached, a checksum differs, or a file is no checkpoint.
     """
     pinned = _read_lock(lock) if lock is not None else None
@@ -107,11 +107,11 @@ def _fetch_one(name: str, out: Path, revision: str, pinned: Lock | None, lm: Pre
     folder = out / name
     wanted = pinned["repositories"].get(name) if pinned is not None else None
     if pinned is not None and wanted is None:
-        raise InvalidInput("lock", name, f"is not in it; it has {', '.join(sorted(pinned['repositories']))}")
+        raise InvalidRequest("lock", name, f"is not in it; it has {', '.join(sorted(pinned['repositories']))}")
     if (folder / LOCK_FILE).is_file():
         return _verified(folder, name, wanted, revision, report)
     if folder.exists() and any(folder.iterdir()):
-        raise InvalidInput("out", str(folder), f"holds something that was not fetched (it has no {LOCK_FILE})")
+        raise InvalidRequest("out", str(folder), f"holds something that was not fetched (it has no {LOCK_FILE})")
 
     repositories: dict[str, Any] = {}
     scratch = out / _DOWNLOADS / name.replace("/", "--")
@@ -146,7 +146,7 @@ def _verified(folder: Path, name: str, wanted: Mapping[str, Any] | None, revisio
     commit = lock["repositories"][name]["revision"]
     asked = wanted["revision"] if wanted else revision
     if asked not in (commit, "main"):
-        raise InvalidInput("out", str(folder), f"holds revision {commit}, not {asked}: choose another folder")
+        raise InvalidRequest("out", str(folder), f"holds revision {commit}, not {asked}: choose another folder")
     for file, facts in lock["checkpoints"][name]["files"].items():
         if not (folder / file).is_file() or _facts(folder / file) != facts:
             raise CheckpointError(f"{folder / file} is not what was fetched: remove {folder} and fetch again")
@@ -249,7 +249,7 @@ def _read_lock(path: Path) -> Lock:
         if lock["format"] != LOCK_FORMAT or not isinstance(lock["repositories"], dict):
             raise KeyError
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidInput("lock", str(path), f"is no {LOCK_FILE} that can be read") from error
+        raise InvalidRequest("lock", str(path), f"is no {LOCK_FILE} that can be read") from error
     return dict(lock)
 
 

@@ -21,7 +21,7 @@ def run_fetch(
     """Fetches, and says what to do with it.
 
     Raises:
-        InvalidInput, CheckpointError: see `audiocraft_triton.checkpoints.hub.fetch`.
+        InvalidRequest, CheckpointError: see `audiocraft_triton.checkpoints.hub.fetch`.
     """
     fetch(names, out, revision=revision or "main", lock=lock, lm=lm, report=console.print)
     console.print(f"\n{out / LOCK_FILE} pins what was fetched: `--lock` with it fetches the same files elsewhere.")

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 from rich.console import Console
 
-from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.serving.embedded.installation import ServerNotInstalled
 from audiocraft_triton.serving.embedded.log import LogLine
 from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options, ServerFailed
@@ -88,7 +88,7 @@ def fetch(
     _stop_on_sigterm()
     try:
         run_fetch(names, out, revision, lock, lm.value, _console)
-    except InvalidInput as error:
+    except InvalidRequest as error:
         _fail(error, status=2)
     except CheckpointError as error:
         _fail(error, status=1)
@@ -113,7 +113,7 @@ def convert(
 
     try:
         convert_checkpoint(resolve(checkpoint), out, lm=lm.value, rest=rest, report=_console.print)
-    except (CheckpointError, InvalidInput) as error:
+    except (CheckpointError, InvalidRequest) as error:
         _fail(error, status=2)
 
 
@@ -254,7 +254,7 @@ def train_discriminators(
         )
         if not finished:
             raise typer.Exit(3)
-    except (CheckpointError, InvalidInput) as error:
+    except (CheckpointError, InvalidRequest) as error:
         _fail(error, status=2)
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on from the last minute", status=130)

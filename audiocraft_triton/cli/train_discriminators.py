@@ -51,7 +51,7 @@ def run_training(
         Whether all steps are made.
 
     Raises:
-        InvalidInput, CheckpointError: what `training.discriminators.train_discriminators` raises.
+        InvalidRequest, CheckpointError: what `training.discriminators.train_discriminators` raises.
     """
     checkpoint = resolve(codec)
     run = run or out / "training"

@@ -1,7 +1,7 @@
 """What can go wrong for a caller, as types: adapters map each to one Triton status."""
 
 
-class InvalidInput(ValueError):
+class InvalidRequest(ValueError):
     """A caller's value is out of bounds.
 
     Attributes:

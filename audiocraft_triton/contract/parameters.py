@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 FORMATS = ("wav", "flac", "ogg", "mp3", "pcm_f32")
 MAX_SEED = 2**63 - 1
@@ -39,14 +39,14 @@ class Parameter:
     face: str = "both"
 
     def check(self, value: Any) -> None:
-        """Raises InvalidInput where `value` is outside the bounds."""
+        """Raises InvalidRequest where `value` is outside the bounds."""
         if self.choices:
             if value not in self.choices:
-                raise InvalidInput(self.name, value, f"must be one of {', '.join(self.choices)}")
+                raise InvalidRequest(self.name, value, f"must be one of {', '.join(self.choices)}")
             return
         if self.datatype == "BYTES":
             if self.high is not None and len(value) > self.high:
-                raise InvalidInput(
+                raise InvalidRequest(
                     self.name, value, f"has {len(value):,} characters, at most {self.high:,} are allowed"
                 )
             return
@@ -54,7 +54,7 @@ class Parameter:
             return
         if not (math.isfinite(value) and self.low <= value <= self.high):
             unit = f" {self.unit}" if self.unit else ""
-            raise InvalidInput(self.name, value, f"must be between {self.low:,} and {self.high:,}{unit}")
+            raise InvalidRequest(self.name, value, f"must be between {self.low:,} and {self.high:,}{unit}")
 
 
 PARAMETERS: tuple[Parameter, ...] = (

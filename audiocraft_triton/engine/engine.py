@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from audiocraft_triton.contract.errors import InvalidInput, Overloaded
+from audiocraft_triton.contract.errors import InvalidRequest, Overloaded
 from audiocraft_triton.contract.parameters import BY_NAME, WHOLE_CLIP
 from audiocraft_triton.engine.codec.sound import DiffusionDecoder
-from audiocraft_triton.engine.handle import Audio, Generation
+from audiocraft_triton.engine.handle import Audio, GenerationHandle
 from audiocraft_triton.engine.lm.kernels.cpu import StepOperations, TorchOperations
 from audiocraft_triton.engine.lm.slots import Slots
 from audiocraft_triton.engine.model import GenerativeModel
@@ -106,7 +106,7 @@ class Engine:
         """Submits a `GenerationRequest` of these parameters and waits for its clip."""
         return self.submit(GenerationRequest(text=text, **parameters)).result()
 
-    def submit(self, request: GenerationRequest, decode: bool = True) -> Generation:
+    def submit(self, request: GenerationRequest, decode: bool = True) -> GenerationHandle:
         """Prepares a request, then queues it.
 
         Args:
@@ -114,12 +114,12 @@ class Engine:
             decode: False for a caller who wants the codes alone: one chunk of 0 samples.
 
         Raises:
-            InvalidInput: this checkpoint can't do what is asked, or the text is too long for it.
+            InvalidRequest: this checkpoint can't do what is asked, or the text is too long for it.
             Overloaded: too many requests are waiting.
             RuntimeError: the engine was closed.
         """
         self._check(request)
-        generation = Generation(request, self.sample_rate, decode)
+        generation = GenerationHandle(request, self.sample_rate, decode)
         waiting = self._scheduler.waiting
         try:
             waiting.reserve()
@@ -149,20 +149,20 @@ class Engine:
 
     def _check(self, request: GenerationRequest) -> None:
         if request.top_k > self.card:
-            raise InvalidInput("top_k", request.top_k, f"must be between 0 and {self.card}, the codebook's size")
+            raise InvalidRequest("top_k", request.top_k, f"must be between 0 and {self.card}, the codebook's size")
         if request.melody is not None and not self.takes_melody:
-            raise InvalidInput("melody", "audio", f"checkpoint {self._model.name!r} has no melody conditioning")
+            raise InvalidRequest("melody", "audio", f"checkpoint {self._model.name!r} has no melody conditioning")
         if request.decoder == "multiband_diffusion" and not self._can_diffuse:
-            raise InvalidInput("decoder", request.decoder, "this model has no MultiBand Diffusion; use encodec")
+            raise InvalidRequest("decoder", request.decoder, "this model has no MultiBand Diffusion; use encodec")
         if request.continuation is not None:
             seconds = request.continuation.shape[-1] / self.sample_rate
             frames = self._model.frames_of(request.continuation)
             if frames >= self._model.window:
-                raise InvalidInput(
+                raise InvalidRequest(
                     "continuation", f"{seconds:.2f} s", f"must be shorter than {self._model.max_duration:g} seconds"
                 )
             if frames >= int(request.duration * self.frame_rate):
-                raise InvalidInput(
+                raise InvalidRequest(
                     "duration",
                     request.duration,
                     f"must be longer than the continuation, which lasts {seconds:.2f} seconds",

@@ -53,10 +53,10 @@ class Audio:
         Path(path).write_bytes(write_audio(self.waveform, self.sample_rate, Path(path).suffix.lstrip(".")))
 
 
-class Generation:
+class GenerationHandle:
     """One submitted request: iterate over its chunks, or take the whole `result()`.
 
-    Iterating raises what stopped the request: InvalidInput, Cancelled, DeadlineExceeded, or the engine's failure.
+    Iterating raises what stopped the request: InvalidRequest, Cancelled, DeadlineExceeded, or the engine's failure.
     """
 
     def __init__(self, request: GenerationRequest, sample_rate: int, decode: bool) -> None:

@@ -107,7 +107,7 @@ class GenerativeModel:
         """What one window of a request is conditioned on.
 
         Raises:
-            InvalidInput: the text has too many tokens.
+            InvalidRequest: the text has too many tokens.
         """
         melody = None if request.melody is None else torch.from_numpy(request.melody)
         if melody is not None and of_several:

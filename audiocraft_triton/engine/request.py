@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.contract.parameters import BY_NAME, MAX_SEED, MAX_TIMEOUT
 
 
@@ -37,7 +37,7 @@ class GenerationRequest:
             parameter `timeout`, so none of the inputs above.
 
     Raises:
-        InvalidInput: names the field, its value and its bound.
+        InvalidRequest: names the field, its value and its bound.
     """
 
     text: str = ""
@@ -60,4 +60,4 @@ class GenerationRequest:
             if item.name in BY_NAME and item.name not in ("continuation", "melody"):
                 BY_NAME[item.name].check(getattr(self, item.name))
         if self.timeout is not None and not 0 < self.timeout <= MAX_TIMEOUT:
-            raise InvalidInput("timeout", self.timeout, f"must be above 0 and at most {MAX_TIMEOUT:,} seconds")
+            raise InvalidRequest("timeout", self.timeout, f"must be above 0 and at most {MAX_TIMEOUT:,} seconds")

@@ -14,7 +14,7 @@ from audiocraft_client import (
     Cancelled,
     DeadlineExceeded,
     InvalidRequest,
-    ServerBusy,
+    Overloaded,
     ServerFailure,
     ServerUnreachable,
 )
@@ -34,7 +34,7 @@ LONGEST_VALUE = 100
 
 _STATUSES: dict[type[AudioCraftError], int] = {
     InvalidRequest: 422,
-    ServerBusy: 503,
+    Overloaded: 503,
     ServerUnreachable: 503,
     ServerFailure: 502,
     DeadlineExceeded: 504,
@@ -111,7 +111,7 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(AudioCraftError)
     async def failed_call(request: Request, error: AudioCraftError) -> Response:
-        if isinstance(error, ServerBusy):
+        if isinstance(error, Overloaded):
             exchange_of(request.scope).refusal = "busy"
         return describe(error, request.url.path)
 

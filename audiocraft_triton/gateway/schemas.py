@@ -58,7 +58,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Generation(Body):
+class GenerationBody(Body):
     """What may be asked of a generation model."""
 
     text: Text
@@ -83,13 +83,13 @@ class Generation(Body):
         )  # fmt: skip
 
 
-class ClipRequest(Generation):
+class ClipRequest(GenerationBody):
     """A whole clip as a file."""
 
     format: FileFormat = "wav"
 
 
-class StreamRequest(Generation):
+class StreamRequest(GenerationBody):
     """A clip in pieces, while it is made."""
 
     format: StreamFormat = Field(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 DISCRIMINATORS = ("mpd", "msd", "msstftd")
 DEFAULT_THRESHOLD = 0.5
@@ -61,10 +61,10 @@ def judge(
         threshold: 0 … 1.
 
     Raises:
-        InvalidInput: threshold out of bounds.
+        InvalidRequest: threshold out of bounds.
     """
     if not 0.0 <= threshold <= 1.0:
-        raise InvalidInput("threshold", threshold, "must be between 0 and 1")
+        raise InvalidRequest("threshold", threshold, "must be between 0 and 1")
     columns = [calibrations[name].probability(logits[name].mean(axis=1)) for name in DISCRIMINATORS]
     window_scores = np.stack(columns, axis=1)
     means = window_scores.mean(axis=0)

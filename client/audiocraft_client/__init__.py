@@ -14,7 +14,7 @@ from audiocraft_client.errors import (
     Cancelled,
     DeadlineExceeded,
     InvalidRequest,
-    ServerBusy,
+    Overloaded,
     ServerFailure,
     ServerUnreachable,
 )
@@ -35,7 +35,7 @@ __all__ = [
     "GenerationOptions",
     "Health",
     "InvalidRequest",
-    "ServerBusy",
+    "Overloaded",
     "ServerFailure",
     "ServerUnreachable",
 ]

@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 class Client:
     """Talks to one server. Many threads may share a client.
 
-    Every method raises an `AudioCraftError`: `InvalidRequest` for bad input, `ServerBusy` when the queue
+    Every method raises an `AudioCraftError`: `InvalidRequest` for bad input, `Overloaded` when the queue
     is full, `ServerUnreachable`, `DeadlineExceeded`, `Cancelled`, or `ServerFailure`. A file that can't be
     read raises OSError. Audio is given as a path, the bytes of a file, an open binary file, or an `Audio`.
 

@@ -11,7 +11,7 @@ class InvalidRequest(AudioCraftError):
     """The request can't be served as asked: the server, or the client before sending, refused it."""
 
 
-class ServerBusy(AudioCraftError):
+class Overloaded(AudioCraftError):
     """The server answers, but its queue is full. The same request may succeed in a moment."""
 
 
@@ -35,8 +35,8 @@ class ServerFailure(AudioCraftError):
 _BY_STATUS: dict[str, type[AudioCraftError]] = {
     "INVALID_ARGUMENT": InvalidRequest,
     "400": InvalidRequest,
-    "UNAVAILABLE": ServerBusy,
-    "503": ServerBusy,
+    "UNAVAILABLE": Overloaded,
+    "503": Overloaded,
     "CANCELLED": Cancelled,
     "499": Cancelled,
     "DEADLINE_EXCEEDED": DeadlineExceeded,
@@ -81,7 +81,7 @@ def from_status(status: str, message: str) -> AudioCraftError:
     if _NO_SUCH_MODEL in words:
         return ServerFailure(message)
     kind = _BY_STATUS.get(status, ServerFailure)
-    if kind is ServerBusy and _TIMED_OUT in words:
+    if kind is Overloaded and _TIMED_OUT in words:
         kind = DeadlineExceeded
     if status == "UNAVAILABLE" and any(word in words for word in _CONNECTION_WORDS):
         kind = ServerUnreachable

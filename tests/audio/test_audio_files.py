@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audiocraft_triton.audio import files as audio_files
 from audiocraft_triton.audio.files import read_audio, write_audio
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.contract.limits import MAX_FILE_BYTES
 from audiocraft_triton.contract.parameters import FORMATS
 
@@ -76,7 +76,7 @@ BAD_FILES: dict[str, tuple[Callable[[], bytes], str]] = {
 @pytest.mark.parametrize("name", BAD_FILES)
 def test_a_bad_file_is_refused_with_the_field_and_the_reason(name: str) -> None:
     make, reason = BAD_FILES[name]
-    with pytest.raises(InvalidInput, match=reason) as caught:
+    with pytest.raises(InvalidRequest, match=reason) as caught:
         read_audio(make(), field="melody")
     assert caught.value.field == "melody"
     assert str(caught.value).startswith("melody=")
@@ -93,13 +93,13 @@ def test_a_long_file_is_refused_by_its_header_before_it_is_decoded(monkeypatch: 
 
     file = encode(sine(301, rate=4000), rate=4000)
     monkeypatch.setattr(soundfile.SoundFile, "read", read)
-    with pytest.raises(InvalidInput, match=r"'301\.0 s': must last at most 300 seconds"):
+    with pytest.raises(InvalidRequest, match=r"'301\.0 s': must last at most 300 seconds"):
         read_audio(file)
 
 
 def test_a_file_over_the_size_limit_is_refused_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio_files.soundfile, "SoundFile", None)  # opening it would be a TypeError
-    with pytest.raises(InvalidInput, match="'67,108,865 bytes': is over the limit of 67,108,864 bytes"):
+    with pytest.raises(InvalidRequest, match="'67,108,865 bytes': is over the limit of 67,108,864 bytes"):
         read_audio(bytes(MAX_FILE_BYTES + 1))
 
 
@@ -117,7 +117,7 @@ def test_a_flac_from_a_pipe_without_its_length_is_refused_with_what_to_do() -> N
     rate_to_total = int.from_bytes(flac[18:26], "big")
     assert rate_to_total % 2**36 == 16_000  # the header's number of samples
     flac[18:26] = (rate_to_total - 16_000).to_bytes(8, "big")
-    with pytest.raises(InvalidInput, match="'unknown length': must tell its length: write it to a file"):
+    with pytest.raises(InvalidRequest, match="'unknown length': must tell its length: write it to a file"):
         read_audio(bytes(flac))
 
 
@@ -140,7 +140,7 @@ def test_a_damaged_header_is_refused_or_gives_finite_audio(data: st.DataObject) 
 def _read_or_refuse(file: bytes) -> None:
     try:
         samples, rate = read_audio(file)
-    except InvalidInput:
+    except InvalidRequest:
         return
     assert samples.ndim == 2
     assert samples.size > 0
@@ -202,7 +202,7 @@ def test_loud_samples_are_clipped_before_a_lossy_encoder_sees_them(format: str) 
 
 
 def test_writing_an_unknown_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidInput, match="format='m4a': must be one of wav, flac, ogg, mp3, pcm_f32"):
+    with pytest.raises(InvalidRequest, match="format='m4a': must be one of wav, flac, ogg, mp3, pcm_f32"):
         write_audio(sine(), 16_000, "m4a")
 
 
@@ -215,7 +215,7 @@ def test_a_small_file_that_unpacks_to_gigabytes_is_refused_by_its_header(monkeyp
     soundfile.write(bomb, np.zeros((40 * 192_000, 8), np.int16), 192_000, format="FLAC")
     assert len(bomb.getvalue()) < 200_000
     monkeypatch.setattr(soundfile.SoundFile, "read", lambda *_args, **_kwargs: pytest.fail("it was decoded"))
-    with pytest.raises(InvalidInput, match=r"7,680,000 frames × 8 channels.*at most 60,000,000 samples in all"):
+    with pytest.raises(InvalidRequest, match=r"7,680,000 frames × 8 channels.*at most 60,000,000 samples in all"):
         read_audio(bomb.getvalue())
 
 
@@ -223,5 +223,5 @@ def test_a_cut_off_aiff_is_refused() -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros(4000), 44_100, format="AIFF")
     assert read_audio(buffer.getvalue())[0].shape == (1, 4000)
-    with pytest.raises(InvalidInput, match="is cut off"):
+    with pytest.raises(InvalidRequest, match="is cut off"):
         read_audio(buffer.getvalue()[:3000])

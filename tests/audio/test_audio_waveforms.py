@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiocraft_triton.audio.waveforms import convert, cut_windows
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 
 def noise(channels: int, samples: int) -> np.ndarray:
@@ -92,10 +92,10 @@ def test_a_clip_shorter_than_a_window_is_repeated_up_to_it(samples: int) -> None
 
 @pytest.mark.parametrize(("rate", "channels", "field"), [(3, 1, "sample_rate"), (32_000, 0, "channels")])
 def test_a_conversion_out_of_bounds_is_refused(rate: int, channels: int, field: str) -> None:
-    with pytest.raises(InvalidInput, match=field):
+    with pytest.raises(InvalidRequest, match=field):
         convert(np.zeros((1, 100), np.float32), 32_000, rate, channels)
 
 
 def test_channels_that_a_clip_does_not_have_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="channels=4: can't be made of 2"):
+    with pytest.raises(InvalidRequest, match="channels=4: can't be made of 2"):
         convert(np.zeros((2, 100), np.float32), 32_000, 32_000, 4)

@@ -28,7 +28,7 @@ from audiocraft_triton.checkpoints.layout import (
 )
 from audiocraft_triton.checkpoints.loading import load_codec, load_diffusion, load_lm
 from audiocraft_triton.checkpoints.reading import read_state
-from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
 from audiocraft_triton.engine.engine import Engine
 from audiocraft_triton.scoring.discriminators import NAMES, load_discriminators
@@ -276,7 +276,7 @@ def test_a_damaged_file_leaves_nothing(source: Path, tmp_path: Path) -> None:
 
 def test_a_folder_that_holds_something_is_left_as_it_is(demo_checkpoints: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("weights that took weeks")
-    with pytest.raises(InvalidInput, match=r"out=.*: must be a new or an empty folder"):
+    with pytest.raises(InvalidRequest, match=r"out=.*: must be a new or an empty folder"):
         convert(resolve(str(demo_checkpoints / "music")), tmp_path, lm="int8", **SILENT)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 

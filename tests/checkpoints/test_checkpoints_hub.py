@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from audiocraft_triton.checkpoints.hub import LOCK_FILE, fetch
 from audiocraft_triton.cli.main import app
-from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.engine.engine import Engine
 
 NAME = "facebook/musicgen-tiny"
@@ -184,7 +184,7 @@ def test_a_lock_fetches_the_same_commits_although_main_has_moved(hub: Hub, tmp_p
     again = fetch([NAME], tmp_path / "second", lock=lock, report=quiet)
     assert again == json.loads(lock.read_text())
     assert fetch([NAME], tmp_path / "third", report=quiet)["repositories"][NAME]["revision"] == NEWER
-    with pytest.raises(InvalidInput, match=f"holds revision {COMMIT}"):
+    with pytest.raises(InvalidRequest, match=f"holds revision {COMMIT}"):
         fetch([NAME], tmp_path / "first", revision=NEWER, report=quiet)
 
 
@@ -239,7 +239,7 @@ def test_a_gated_repository_asks_for_a_token(hub: Hub, tmp_path: Path) -> None:
 def test_a_folder_of_somebody_elses_stays(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir(parents=True)
     (tmp_path / NAME / "notes.txt").write_text("mine")
-    with pytest.raises(InvalidInput, match="holds something that was not fetched"):
+    with pytest.raises(InvalidRequest, match="holds something that was not fetched"):
         fetch([NAME], tmp_path, report=quiet)
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import soundfile
-from audiocraft_client import Client, Codes, Health, InvalidRequest, ServerBusy
+from audiocraft_client import Client, Codes, Health, InvalidRequest, Overloaded
 from audiocraft_client.cli import app
 from fake_triton import RATE, FakeStreamingTransport, FakeTransport, clip, scores, tone
 from typer.testing import CliRunner
@@ -101,7 +101,7 @@ def test_health_shows_every_model(run):
     ("arguments", "answer", "code", "words"),
     [
         (("music", "x"), InvalidRequest("duration=-3.0: must be\nmore"), 2, "duration=-3.0: must be more"),
-        (("music", "x"), ServerBusy("the queue is full"), 1, "the queue is full"),
+        (("music", "x"), Overloaded("the queue is full"), 1, "the queue is full"),
         (("music", "x", "-o", "a.txt"), None, 2, "a.txt: the file name must end in"),
         (("music", "x", "-o", "no/a.wav"), None, 2, "the folder no does not exist"),
         (("music", "x", "--continuation", "no.wav"), None, 2, "no.wav: No such file"),
@@ -121,7 +121,7 @@ def test_an_error_is_one_line_on_stderr_with_its_exit_code(run, arguments, answe
 
 
 def test_a_refused_request_leaves_no_file(run, tmp_path):
-    run(FakeStreamingTransport(clip(tone()), ServerBusy("gone")), "music", "x")
+    run(FakeStreamingTransport(clip(tone()), Overloaded("gone")), "music", "x")
     assert list(tmp_path.iterdir()) == []
 
 

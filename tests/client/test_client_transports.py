@@ -17,7 +17,7 @@ from audiocraft_client import (
     Client,
     DeadlineExceeded,
     InvalidRequest,
-    ServerBusy,
+    Overloaded,
     ServerFailure,
     ServerUnreachable,
 )
@@ -168,7 +168,7 @@ def test_an_error_in_the_middle_of_a_stream_is_raised_after_the_chunks_before_it
     with Client(grpc_address) as client:
         stream = client.stream("fail UNAVAILABLE queue is full")
         assert next(stream).index == 0
-        with pytest.raises(ServerBusy, match="queue is full"):
+        with pytest.raises(Overloaded, match="queue is full"):
             next(stream)
 
 
@@ -176,7 +176,7 @@ def test_an_error_in_the_middle_of_a_stream_is_raised_after_the_chunks_before_it
     ("status", "kind"),
     [
         ("INVALID_ARGUMENT", InvalidRequest),
-        ("UNAVAILABLE", ServerBusy),
+        ("UNAVAILABLE", Overloaded),
         ("CANCELLED", Cancelled),
         ("INTERNAL", ServerFailure),
         ("NOT_FOUND", ServerFailure),
@@ -189,7 +189,7 @@ def test_grpc_statuses_become_errors_with_the_servers_words(grpc_address, status
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(400, InvalidRequest), (503, ServerBusy), (499, Cancelled), (500, ServerFailure)]
+    ("status", "kind"), [(400, InvalidRequest), (503, Overloaded), (499, Cancelled), (500, ServerFailure)]
 )
 def test_http_statuses_become_errors_with_the_servers_words(http_address, status, kind):
     with Client(http_address) as client, pytest.raises(kind, match="some words"):
@@ -204,7 +204,7 @@ def test_http_statuses_become_errors_with_the_servers_words(http_address, status
         ("UNAVAILABLE", "failed to connect to all addresses; Connection refused", ServerUnreachable),
         ("UNAVAILABLE", "Socket closed", ServerUnreachable),
         ("UNAVAILABLE", "errors resolving nohost:8001: Domain name not found", ServerUnreachable),
-        ("UNAVAILABLE", "the queue is full: 64 requests are waiting", ServerBusy),
+        ("UNAVAILABLE", "the queue is full: 64 requests are waiting", Overloaded),
         ("UNAVAILABLE", "Request for unknown model: 'x' is not found", ServerFailure),
         ("504", "gateway timeout", DeadlineExceeded),
     ],

@@ -16,10 +16,10 @@ import torch
 from audiocraft.models import AudioGen, MusicGen
 from upstream_draws import same_draws
 
-from audiocraft_triton.contract.errors import InvalidInput, Overloaded
+from audiocraft_triton.contract.errors import InvalidRequest, Overloaded
 from audiocraft_triton.engine.codec.streaming import StreamingDecoder
 from audiocraft_triton.engine.engine import Engine
-from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.request import GenerationRequest
 
 PATIENCE = 60  # seconds; reached only where something hangs
@@ -172,7 +172,7 @@ def test_a_saved_clip_reads_back(engine: Engine, tmp_path: Any) -> None:
     samples, rate = soundfile.read(tmp_path / "clip.wav", dtype="float32")
     assert rate == 32_000
     np.testing.assert_allclose(samples, np.clip(clip.waveform[0], -1, 1), atol=1 / 32_000)
-    with pytest.raises(InvalidInput, match="format='m4a'"):
+    with pytest.raises(InvalidRequest, match="format='m4a'"):
         clip.save(tmp_path / "clip.m4a")
 
 
@@ -232,7 +232,7 @@ def _stand_in_for_diffusion(codes: Any, seed: int) -> Any:
 
 
 def test_more_than_max_waiting_requests_are_turned_away_and_the_others_still_served(small_engine: Engine) -> None:
-    def submit(seed: int, duration: float = 0.2) -> Generation:
+    def submit(seed: int, duration: float = 0.2) -> GenerationHandle:
         return small_engine.submit(GenerationRequest(text="funk", seed=seed, duration=duration))
 
     running = submit(0, duration=300.0)
@@ -304,7 +304,7 @@ def test_closing_serves_what_is_waiting_first(demo_checkpoints: Any) -> None:
 def test_what_this_checkpoint_cannot_do_is_refused_at_submission(
     engine: Engine, parameters: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         engine.submit(GenerationRequest(**parameters))
     assert str(caught.value) == message
 
@@ -317,7 +317,7 @@ def test_a_continuation_of_nearly_the_duration_is_refused_or_continued_but_never
     request = GenerationRequest(duration=duration, continuation=music(2.0, 32_000)[:, :samples])
     frames = -(-samples // 640)
     if frames >= 50:
-        with pytest.raises(InvalidInput, match="must be longer than the continuation"):
+        with pytest.raises(InvalidRequest, match="must be longer than the continuation"):
             engine.submit(request)
     else:
         assert engine.submit(request, decode=False).result().codes.shape == (4, 50)

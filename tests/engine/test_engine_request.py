@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.contract.parameters import BY_NAME, MAX_SEED, PARAMETERS
 from audiocraft_triton.engine.request import GenerationRequest
 
@@ -34,7 +34,7 @@ def test_every_number_has_a_row_in_the_table_above() -> None:
 @pytest.mark.parametrize("side", [0, 3], ids=["below", "above"])
 def test_a_number_out_of_bounds_is_refused_by_field_value_and_bound(field: str, side: int) -> None:
     value, words = BOUNDS[field][side], BOUNDS[field][4]
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         GenerationRequest(**{field: value})
     assert str(caught.value) == f"{field}={value}: {words}"
     assert (caught.value.field, caught.value.value, caught.value.bound) == (field, value, words)
@@ -50,14 +50,14 @@ def test_the_bounds_themselves_are_allowed(field: str, side: int) -> None:
 @pytest.mark.parametrize("field", FLOATS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_is_refused(field: str, value: float) -> None:
-    with pytest.raises(InvalidInput, match=f"^{field}={value}: must be between"):
+    with pytest.raises(InvalidRequest, match=f"^{field}={value}: must be between"):
         GenerationRequest(**{field: value})
 
 
 def test_text_may_have_2000_characters_of_any_script_and_no_more() -> None:
     assert GenerationRequest(text="雨" * 2000).text == "雨" * 2000
     assert GenerationRequest(text="").text == ""
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         GenerationRequest(text="雨" * 2001)
     assert caught.value.field == "text"
     assert caught.value.bound == "has 2,001 characters, at most 2,000 are allowed"
@@ -66,13 +66,13 @@ def test_text_may_have_2000_characters_of_any_script_and_no_more() -> None:
 
 @pytest.mark.parametrize("value", ["vocoder", "", "ENCODEC"])
 def test_an_unknown_decoder_is_refused_with_the_known_ones(value: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         GenerationRequest(decoder=value)
     assert str(caught.value) == f"decoder={value!r}: must be one of encodec, multiband_diffusion"
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         BY_NAME["format"].check("m4a")
     assert str(caught.value) == "format='m4a': must be one of wav, flac, ogg, mp3, pcm_f32"
 

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 
-from audiocraft_triton.contract.errors import Cancelled, DeadlineExceeded, InvalidInput
+from audiocraft_triton.contract.errors import Cancelled, DeadlineExceeded, InvalidRequest
 from audiocraft_triton.engine.engine import Engine
-from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.request import GenerationRequest
 
 FAILING = 9.875
@@ -86,7 +86,7 @@ def test_a_request_alone_equals_itself_among_seven_that_come_and_go(engine: Engi
             done.result(PATIENCE)
 
 
-def _chunks(generation: Generation) -> Iterator[Any]:
+def _chunks(generation: GenerationHandle) -> Iterator[Any]:
     with suppress(Cancelled):
         yield from generation
 
@@ -166,7 +166,7 @@ def test_a_text_of_too_many_tokens_is_refused_and_costs_nobody_else_anything(eng
     neighbour = mixed_request(4, 0.5)
     expected = engine.submit(neighbour).result().codes
     beside = engine.submit(neighbour)
-    with pytest.raises(InvalidInput, match=r"has 601 tokens, at most 512 are allowed"):
+    with pytest.raises(InvalidRequest, match=r"has 601 tokens, at most 512 are allowed"):
         engine.generate("a " * 600, duration=1.0)
     np.testing.assert_array_equal(beside.result().codes, expected)
     assert engine.generate("a " * 511, duration=0.1).codes.shape == (4, 5)

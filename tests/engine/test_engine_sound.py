@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiocraft_triton.engine.codec.sound import MAX_PIECE, Clip
-from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.request import GenerationRequest
 
 LOOKAHEAD = 4
 
 
 def clip(frames: int, piece: int) -> Clip:
-    generation = Generation(GenerationRequest(seed=1), 32_000, decode=True)
+    generation = GenerationHandle(GenerationRequest(seed=1), 32_000, decode=True)
     return Clip(generation, frames, None, piece, LOOKAHEAD, np.zeros((1, 0), np.float32))
 
 

@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 import structlog
-from audiocraft_client import Chunk, ServerBusy, ServerFailure
+from audiocraft_client import Chunk, Overloaded, ServerFailure
 
 PATIENCE = 60.0
 NOWHERE = {"triton": "127.0.0.1:1"}
@@ -121,7 +121,7 @@ def test_what_a_caller_writes_never_becomes_a_label(away: httpx.Client) -> None:
 
 def test_refusals_are_counted_by_reason(start_gateway) -> None:
     gateway = start_gateway(**NOWHERE, max_body_bytes=2000, api_keys="key", rate_limit="3/hour")
-    gateway.app.state.client = _Failing(ServerBusy("all slots are taken"))
+    gateway.app.state.client = _Failing(Overloaded("all slots are taken"))
     headers = {"X-API-Key": "key"}
     with gateway.client() as http:
         http.post("/generate/music", json={"text": ""})

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
 
 PLAIN = {name: Calibration() for name in DISCRIMINATORS}
@@ -42,7 +42,7 @@ def test_a_clip_is_real_from_the_threshold_on(threshold: float, real: bool) -> N
 
 @pytest.mark.parametrize("threshold", [-0.01, 1.01, math.nan, math.inf])
 def test_a_threshold_out_of_bounds_is_refused(threshold: float) -> None:
-    with pytest.raises(InvalidInput, match=f"threshold={threshold}: must be between 0 and 1"):
+    with pytest.raises(InvalidRequest, match=f"threshold={threshold}: must be between 0 and 1"):
         judge(logits(0.0, 0.0, 0.0), PLAIN, threshold)
 
 

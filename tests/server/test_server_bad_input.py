@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from audiocraft_client import Client, ServerBusy
+from audiocraft_client import Client, Overloaded
 from triton_calls import infer
 from tritonclient.utils import InferenceServerException
 
@@ -136,7 +136,7 @@ def test_callers_beyond_what_is_admitted_are_told_to_come_back(server: EmbeddedS
         with Client(server.grpc_url) as client:
             try:
                 client.sound("x", duration=0.4, seed=seed)
-            except ServerBusy as error:
+            except Overloaded as error:
                 return str(error)
             return "served"
 

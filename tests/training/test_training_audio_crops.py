@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.audio_crops import (
     CropBatches,
     audio_files,
@@ -35,7 +35,7 @@ def test_finds_audio_at_any_depth_and_nothing_else(folder: Path) -> None:
 
 
 def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="must be a folder with audio files"):
+    with pytest.raises(InvalidRequest, match="must be a folder with audio files"):
         audio_files(tmp_path)
 
 

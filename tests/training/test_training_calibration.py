@@ -7,7 +7,7 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
 from training.calibration import (
     ClipLogits,
@@ -105,10 +105,10 @@ def test_figures_equal_those_of_torchmetrics() -> None:
 
 @pytest.mark.parametrize("labels", [[1, 1], [1], [0, 2]])
 def test_labels_that_say_nothing_are_refused(labels: list[int]) -> None:
-    with pytest.raises(InvalidInput, match="labels"):
+    with pytest.raises(InvalidRequest, match="labels"):
         roc_auc([0.1, 0.2], labels)
 
 
 def test_a_probability_out_of_bounds_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="probabilities"):
+    with pytest.raises(InvalidRequest, match="probabilities"):
         expected_calibration_error([0.5, 1.5], [0, 1])

@@ -16,7 +16,7 @@ import torch
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, resolve
 from audiocraft_triton.checkpoints.loading import load_codec
 from audiocraft_triton.checkpoints.reading import read_state
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.adversary import AdversarySizes
 from training.audio_crops import audio_files, read_crop
 from training.codec import CodecRecipe, train_codec
@@ -110,7 +110,7 @@ def test_codes_are_final_from_when_the_codec_is_written_while_its_decoder_goes_o
 
 
 def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="data"):
+    with pytest.raises(InvalidRequest, match="data"):
         train_codec(tmp_path, tmp_path / "run", tmp_path / "out", TINY, report=quiet)
 
 

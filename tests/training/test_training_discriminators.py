@@ -14,7 +14,7 @@ import torch
 from audiocraft_triton.checkpoints.layout import DISCRIMINATORS_FILE, Checkpoint, resolve
 from audiocraft_triton.checkpoints.loading import load_codec
 from audiocraft_triton.checkpoints.reading import read_state
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.scoring.discriminators import load_discriminators
 from audiocraft_triton.scoring.realness import DISCRIMINATORS
 from training.data.manifest import Clip, write_manifest
@@ -158,26 +158,26 @@ def test_a_manifest_decides_the_split(tmp_path: Path) -> None:
     splits = split_files(tmp_path)
     assert [path.name for path in splits.test] == ["4.wav", "5.wav"]
     write_manifest(tmp_path, clips[:-1])
-    with pytest.raises(InvalidInput, match="1 test clips"):
+    with pytest.raises(InvalidRequest, match="1 test clips"):
         split_files(tmp_path)
 
 
 def test_data_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"data=.*existing folder"):
+    with pytest.raises(InvalidRequest, match=r"data=.*existing folder"):
         split_files(tmp_path / "nowhere")
-    with pytest.raises(InvalidInput, match=r"generated=.*audio files"):
+    with pytest.raises(InvalidRequest, match=r"generated=.*audio files"):
         split_files(tmp_path, "generated")
     for index in range(9):
         soundfile.write(tmp_path / f"{index}.wav", np.zeros(800), SAMPLE_RATE)
-    with pytest.raises(InvalidInput, match="9 audio files: must be at least 10"):
+    with pytest.raises(InvalidRequest, match="9 audio files: must be at least 10"):
         split_files(tmp_path)
     (tmp_path / "broken.wav").write_bytes(b"RIFF, or so")
-    with pytest.raises(InvalidInput, match=r"broken\.wav.*not a readable audio file"):
+    with pytest.raises(InvalidRequest, match=r"broken\.wav.*not a readable audio file"):
         split_files(tmp_path)
 
 
 def test_silent_files_cannot_calibrate(tmp_path: Path, codec: Checkpoint) -> None:
     for index in range(10):
         soundfile.write(tmp_path / f"{index}.wav", np.zeros(8000), SAMPLE_RATE)
-    with pytest.raises(InvalidInput, match="only silent files"):
+    with pytest.raises(InvalidRequest, match="only silent files"):
         train_discriminators(tmp_path, codec, tmp_path / "run", tmp_path / "out", replace(TINY, steps=1), report=quiet)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE, resolve
 from audiocraft_triton.checkpoints.loading import load_codec, load_lm
 from audiocraft_triton.checkpoints.reading import read_state
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.engine.engine import Engine
 from training.data.manifest import Clip, write_manifest
 from training.language_model import LanguageModelRecipe, LanguageModelTrainer, train_language_model
@@ -126,7 +126,7 @@ def test_clips_are_encoded_again_only_for_another_codec(dataset: Path, tmp_path:
 def test_a_clip_of_another_length_is_refused(tmp_path: Path, demo_checkpoints: Path) -> None:
     write_dataset(tmp_path)
     soundfile.write(tmp_path / "train/2.wav", sound(2)[:-1], SAMPLE_RATE, subtype="PCM_16")
-    with pytest.raises(InvalidInput, match=r"train/2\.wav.* has 7,999 samples"):
+    with pytest.raises(InvalidRequest, match=r"train/2\.wav.* has 7,999 samples"):
         encode_dataset(tmp_path, demo_checkpoints / "sound", tmp_path / "tokens", batch=8, report=quiet)
 
 
@@ -232,7 +232,7 @@ def test_tokens_of_another_codec_than_the_checkpoints_are_refused(
     package = read_state(demo_checkpoints / "sound" / CODEC_FILE)
     package["best_state"]["encoder.model.0.conv.conv.bias"] += 1.0
     torch.save(package, tmp_path / CODEC_FILE)
-    with pytest.raises(InvalidInput, match="holds another codec"):
+    with pytest.raises(InvalidRequest, match="holds another codec"):
         train_language_model(tokens, tmp_path / "run", tmp_path, TINY, report=quiet)
 
 
@@ -247,5 +247,5 @@ def test_tokens_stay_those_of_a_codec_whose_decoder_has_learned_more(
 
 def test_clips_shorter_than_a_segment_are_refused(tokens: Path, tmp_path: Path) -> None:
     longer = replace(TINY, kind=replace(SOUND_KIND, max_duration=1.0))
-    with pytest.raises(InvalidInput, match="must be at least 50"):
+    with pytest.raises(InvalidRequest, match="must be at least 50"):
         train_language_model(tokens, tmp_path / "run", tmp_path / "out", longer, report=quiet)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from audiocraft_triton.audio.files import write_audio
 from audiocraft_triton.checkpoints.layout import resolve
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.measures import (
     codec,
     discriminators,
@@ -92,7 +92,7 @@ def test_chroma_of_a_c_major_scale_lies_in_c_major() -> None:
 def test_keys_are_read_with_their_accidentals_and_unknown_ones_refused() -> None:
     assert set(key_classes("Bb major")) == {10, 0, 2, 3, 5, 7, 9}
     assert set(key_classes("C# minor")) == set(key_classes("E major"))
-    with pytest.raises(InvalidInput, match="key='H major'"):
+    with pytest.raises(InvalidRequest, match="key='H major'"):
         key_classes("H major")
 
 
@@ -256,7 +256,7 @@ def test_source_music_is_rendered_with_what_its_labels_say() -> None:
 
 
 def test_a_missing_soundfont_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"soundfont=.*install"):
+    with pytest.raises(InvalidRequest, match=r"soundfont=.*install"):
         sources.render_all(sources.pieces("test", 1), 1.0, tmp_path / "none.sf2")
 
 
@@ -275,7 +275,7 @@ def test_recordings_keep_their_rate_and_become_mono(tmp_path: Path) -> None:
     ((clip, rate),) = sources.recordings(tmp_path, 0.5)
     assert (clip.shape, rate) == ((11_025,), 22_050)
     (tmp_path / "a.wav").unlink()
-    with pytest.raises(InvalidInput, match="data="):
+    with pytest.raises(InvalidRequest, match="data="):
         sources.recordings(tmp_path, 0.5)
 
 
@@ -326,7 +326,7 @@ def test_measures_file_has_the_target_beside_each_value_and_reads_back(figures: 
 
 def test_a_file_that_holds_no_measures_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "measures.json").write_text("{}")
-    with pytest.raises(InvalidInput, match="must be a measures"):
+    with pytest.raises(InvalidRequest, match="must be a measures"):
         Measures.read(tmp_path / "measures.json")
 
 
@@ -360,6 +360,6 @@ def test_model_card_holds_figures_facts_and_failures(figures: Measures, tmp_path
 
 def test_model_card_names_the_facts_it_lacks(figures: Measures, tmp_path: Path) -> None:
     facts = dict.fromkeys(report.card_fields() - {"hardware"}, "x")
-    with pytest.raises(InvalidInput, match="hardware"):
+    with pytest.raises(InvalidRequest, match="hardware"):
         report.render_model_card(figures, facts, tmp_path / "MODEL_CARD.md")
     assert not (tmp_path / "MODEL_CARD.md").exists()

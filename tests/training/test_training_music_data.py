@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data.captions import MOOD_WORDS, TEMPO_WORDS
 from training.data.composer import compose
 from training.data.harmony import chord, voicing
@@ -163,7 +163,7 @@ def test_roman_numerals_are_the_chords_of_theory() -> None:
     assert chord("bVII", 2, "major").pitch_classes == (0, 4, 7)
     assert chord("VI", 9, "minor").pitch_classes == (5, 9, 0)
     assert chord("iih7", 0, "minor").pitch_classes == (2, 5, 8, 0)
-    with pytest.raises(InvalidInput, match="numeral"):
+    with pytest.raises(InvalidRequest, match="numeral"):
         chord("VIII", 0, "major")
 
 
@@ -231,7 +231,7 @@ def test_a_rebuild_gives_the_same_bytes_whatever_the_workers(tmp_path: Path) -> 
     before = (tmp_path / "one" / first[0].file).stat().st_mtime_ns
     build_music(tmp_path / "one", clips, soundfont=None, workers=1, seed=SEED, seconds=2.0, report=lines.append)
     assert (tmp_path / "one" / first[0].file).stat().st_mtime_ns == before
-    with pytest.raises(InvalidInput, match="other settings"):
+    with pytest.raises(InvalidRequest, match="other settings"):
         build_music(tmp_path / "two", clips, soundfont=None, workers=1, seed=SEED + 1, seconds=2.0)
 
 
@@ -249,7 +249,7 @@ def test_a_rebuild_gives_the_same_bytes_whatever_the_workers(tmp_path: Path) -> 
 )
 def test_bad_arguments_are_named(tmp_path: Path, change: dict[str, object], field: str) -> None:
     arguments = {"clips": {"train": 1}, "soundfont": None, "workers": 1, "seed": 0, "seconds": 1.0} | change
-    with pytest.raises(InvalidInput, match=f"^{field}="):
+    with pytest.raises(InvalidRequest, match=f"^{field}="):
         build_music(tmp_path / "music", **arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "music").exists()
 
@@ -257,14 +257,14 @@ def test_bad_arguments_are_named(tmp_path: Path, change: dict[str, object], fiel
 @pytest.mark.needs_program("fluidsynth")
 def test_a_file_that_is_no_soundfont_is_refused(tmp_path: Path) -> None:
     (tmp_path / "font.sf2").write_bytes(b"RIFFnot a soundfont")
-    with pytest.raises(InvalidInput, match="soundfont"):
+    with pytest.raises(InvalidRequest, match="soundfont"):
         Synthesizer(tmp_path / "font.sf2")
 
 
 def test_bad_piece_numbers_are_named() -> None:
-    with pytest.raises(InvalidInput, match="split"):
+    with pytest.raises(InvalidRequest, match="split"):
         compose(0, "training", 0)
-    with pytest.raises(InvalidInput, match="index"):
+    with pytest.raises(InvalidRequest, match="index"):
         compose(0, "train", -1)
 
 
@@ -286,16 +286,16 @@ def test_a_manifest_reads_back_as_written_and_sorted(tmp_path: Path) -> None:
 
 
 def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"has no manifest\.jsonl"):
+    with pytest.raises(InvalidRequest, match=r"has no manifest\.jsonl"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.jsonl").write_text('{"file": "train/000000.wav"}\n')
-    with pytest.raises(InvalidInput, match=r"manifest\.jsonl:1"):
+    with pytest.raises(InvalidRequest, match=r"manifest\.jsonl:1"):
         read_manifest(tmp_path)
-    with pytest.raises(InvalidInput, match="split"):
+    with pytest.raises(InvalidRequest, match="split"):
         read_manifest(tmp_path, "dev")
 
 
 @pytest.mark.parametrize("change", [{"split": "dev"}, {"captions": ()}, {"captions": ("",)}, {"file": "../a.wav"}])
 def test_an_impossible_clip_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(InvalidInput, match=next(iter(change))):
+    with pytest.raises(InvalidRequest, match=next(iter(change))):
         clip(**change)  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.runtime import TrainingRun, Worker
 
 ALONE = Worker(0, 1, torch.device("cpu"))
@@ -59,7 +59,7 @@ def test_a_training_out_of_time_is_saved_and_goes_on_later(tmp_path: Path) -> No
 
 def test_a_folder_with_another_training_is_refused_by_the_name_of_what_differs(tmp_path: Path) -> None:
     train(tmp_path, 2, batch=4)
-    with pytest.raises(InvalidInput, match="another batch"):
+    with pytest.raises(InvalidRequest, match="another batch"):
         train(tmp_path, 2, batch=8)
 
 
@@ -72,5 +72,5 @@ def test_progress_is_logged_for_tensorboard(tmp_path: Path) -> None:
 
 def test_a_batch_that_the_processes_cannot_share_is_refused() -> None:
     assert Worker(1, 4, torch.device("cpu")).share(8) == 2
-    with pytest.raises(InvalidInput, match="multiple of the number of processes, 3"):
+    with pytest.raises(InvalidRequest, match="multiple of the number of processes, 3"):
         Worker(0, 3, torch.device("cpu")).share(8)

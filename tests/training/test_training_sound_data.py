@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data import samples as samples_module
 from training.data.manifest import read_manifest
 from training.data.procedural_sounds import PROCEDURAL_SOUNDS
@@ -264,7 +264,7 @@ def test_a_build_killed_in_the_middle_keeps_its_clips(tmp_path: Path, monkeypatc
 )
 def test_wrong_arguments_are_named(tmp_path: Path, wrong: dict[str, object], field: str) -> None:
     right: dict[str, object] = {"clips": {"train": 1}, "samples": None, "workers": 1, "seed": 1, "seconds": 1.0}
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(InvalidRequest) as caught:
         build_sounds(tmp_path, **{**right, **wrong}, report=print)  # type: ignore[arg-type]
     assert caught.value.field == field
     assert not (tmp_path / "manifest.jsonl").exists()
@@ -272,12 +272,12 @@ def test_wrong_arguments_are_named(tmp_path: Path, wrong: dict[str, object], fie
 
 def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
     build_sounds(tmp_path, {"train": 1}, samples=None, workers=1, seed=1, seconds=1, report=print)
-    with pytest.raises(InvalidInput, match="other settings"):
+    with pytest.raises(InvalidRequest, match="other settings"):
         build_sounds(tmp_path, {"train": 1}, samples=None, workers=1, seed=2, seconds=1, report=print)
 
 
 def test_an_unknown_split_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="must be one of train"):
+    with pytest.raises(InvalidRequest, match="must be one of train"):
         compose_sound(1, "dev", 0)
 
 
@@ -295,7 +295,7 @@ def test_an_archive_becomes_a_folder_of_16_khz_recordings(tmp_path: Path, monkey
             entry.size = len(content.getvalue())
             content.seek(0)
             package.addfile(entry, content)
-    with pytest.raises(InvalidInput, match="SHA-512 differs"):
+    with pytest.raises(InvalidRequest, match="SHA-512 differs"):
         prepare_samples(archive, tmp_path / "refused")
     monkeypatch.setattr(samples_module, "SHA512", samples_module.sha512(archive))
     assert prepare_samples(archive, tmp_path / "prepared") == len(sample_names())
@@ -304,11 +304,11 @@ def test_an_archive_becomes_a_folder_of_16_khz_recordings(tmp_path: Path, monkey
 
 
 def test_a_missing_archive_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no such archive"):
+    with pytest.raises(InvalidRequest, match="no such archive"):
         prepare_samples(tmp_path / "none.tgz", tmp_path / "out")
 
 
 def test_fetching_without_npm_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InvalidInput, match="needs npm"):
+    with pytest.raises(InvalidRequest, match="needs npm"):
         fetch_samples(tmp_path / "samples")

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data.manifest import (
     MANIFEST_FILE,
     SPLITS,
@@ -78,7 +78,7 @@ def build(
         report: told of progress every ten seconds.
 
     Raises:
-        InvalidInput: an argument is out of its bounds, or the folder holds a dataset of other settings.
+        InvalidRequest: an argument is out of its bounds, or the folder holds a dataset of other settings.
     """
     _check(clips, workers)
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,11 +112,11 @@ def file_sha256(path: Path) -> str:
 def _check(clips: Mapping[str, int], workers: int) -> None:
     unknown = sorted(set(clips) - set(SPLITS))
     if unknown:
-        raise InvalidInput("clips", unknown, f"splits are {', '.join(SPLITS)}")
+        raise InvalidRequest("clips", unknown, f"splits are {', '.join(SPLITS)}")
     if not clips or min(clips.values()) < 0 or sum(clips.values()) == 0:
-        raise InvalidInput("clips", dict(clips), "must name at least one clip, and no negative number")
+        raise InvalidRequest("clips", dict(clips), "must name at least one clip, and no negative number")
     if workers < 1:
-        raise InvalidInput("workers", workers, "must be at least 1")
+        raise InvalidRequest("workers", workers, "must be at least 1")
 
 
 def _check_settings(folder: Path, dataset: Dataset) -> None:
@@ -124,7 +124,7 @@ def _check_settings(folder: Path, dataset: Dataset) -> None:
     if not path.exists():
         path.write_text(json.dumps(dict(dataset.settings)), encoding="utf-8")
     elif json.loads(path.read_text(encoding="utf-8")) != dataset.settings:
-        raise InvalidInput(
+        raise InvalidRequest(
             "folder", str(folder), f"holds {dataset.name} of other settings (see {SETTINGS_FILE}): choose another"
         )
 

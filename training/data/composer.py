@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from numpy.random import PCG64, Generator, SeedSequence
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data import drums
 from training.data.accompaniment import (
     ALL,
@@ -34,13 +34,13 @@ def compose(seed: int, split: str, index: int) -> Piece:
     """The piece number `index` of a split; it depends on nothing but these three.
 
     Raises:
-        InvalidInput: an unknown split, or a negative number.
+        InvalidRequest: an unknown split, or a negative number.
     """
     if split not in SPLITS:
-        raise InvalidInput("split", split, f"must be one of {', '.join(SPLITS)}")
+        raise InvalidRequest("split", split, f"must be one of {', '.join(SPLITS)}")
     for name, value in (("seed", seed), ("index", index)):
         if value < 0:
-            raise InvalidInput(name, value, "must be at least 0")
+            raise InvalidRequest(name, value, "must be at least 0")
     rng = Generator(PCG64(SeedSequence([seed, SPLITS.index(split), index])))
     spec = draw_spec(rng, split)
     return Piece(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _NUMERALS = ("I", "II", "III", "IV", "V", "VI", "VII")
@@ -59,11 +59,11 @@ def chord(numeral: str, tonic: int, mode: str) -> Chord:
     """The chord that a roman numeral means in a key: "IV", "ii7", "bVII", "V7"; in minor VI, VII and III are flat.
 
     Raises:
-        InvalidInput: it is no numeral this grammar knows.
+        InvalidRequest: it is no numeral this grammar knows.
     """
     match = _NUMERAL.fullmatch(numeral)
     if match is None or match[2].upper() not in _NUMERALS or match[3] not in _SUFFIXES:
-        raise InvalidInput("numeral", numeral, "must be a roman numeral with an optional 7, maj7, 6, 9, o, o7 or h7")
+        raise InvalidRequest("numeral", numeral, "must be a roman numeral with an optional 7, maj7, 6, 9, o, o7 or h7")
     accidental, name, suffix = match.groups()
     degree = SCALES[mode][_NUMERALS.index(name.upper())] + {"b": -1, "#": 1, "": 0}[accidental]
     third = 4 if name.isupper() else 3

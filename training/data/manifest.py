@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 MANIFEST_FILE = "manifest.jsonl"
 SPLITS = ("train", "validation", "test")
@@ -30,7 +30,7 @@ class Clip:
         labels: what was composed, by name; JSON values only.
         sha256: of the audio file.
     Raises:
-        InvalidInput: a split that does not exist, no caption, or a path that leaves the folder.
+        InvalidRequest: a split that does not exist, no caption, or a path that leaves the folder.
     """
 
     file: str
@@ -44,11 +44,11 @@ class Clip:
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
-            raise InvalidInput("split", self.split, f"must be one of {', '.join(SPLITS)}")
+            raise InvalidRequest("split", self.split, f"must be one of {', '.join(SPLITS)}")
         if not self.captions or not all(self.captions):
-            raise InvalidInput("captions", list(self.captions), "must hold at least one, and none may be empty")
+            raise InvalidRequest("captions", list(self.captions), "must hold at least one, and none may be empty")
         if Path(self.file).is_absolute() or ".." in Path(self.file).parts:
-            raise InvalidInput("file", self.file, "must be a path below the dataset's folder")
+            raise InvalidRequest("file", self.file, "must be a path below the dataset's folder")
 
 
 def write_manifest(folder: Path, clips: Iterable[Clip]) -> Path:
@@ -68,13 +68,13 @@ def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
     """The clips of a dataset, or of one split of it, in the manifest's order.
 
     Raises:
-        InvalidInput: there is no manifest, a line of it is no clip, or the split is unknown.
+        InvalidRequest: there is no manifest, a line of it is no clip, or the split is unknown.
     """
     if split is not None and split not in SPLITS:
-        raise InvalidInput("split", split, f"must be one of {', '.join(SPLITS)}")
+        raise InvalidRequest("split", split, f"must be one of {', '.join(SPLITS)}")
     path = folder / MANIFEST_FILE
     if not path.is_file():
-        raise InvalidInput("data", str(folder), f"has no {MANIFEST_FILE}: build the dataset first")
+        raise InvalidRequest("data", str(folder), f"has no {MANIFEST_FILE}: build the dataset first")
     clips = [_clip(line, f"{path.name}:{number}") for number, line in enumerate(_lines(path), start=1)]
     return [clip for clip in clips if split is None or clip.split == split]
 
@@ -88,4 +88,4 @@ def _clip(line: str, where: str) -> Clip:
         fields = json.loads(line)
         return Clip(**{**fields, "captions": tuple(fields["captions"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise InvalidInput("data", where, f"is not a clip: {error}") from error
+        raise InvalidRequest("data", where, f"is not a clip: {error}") from error

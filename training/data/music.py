@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data.builder import (
     Dataset,
     MadeClip,
@@ -45,13 +45,13 @@ def build_music(
         report: told of progress.
 
     Raises:
-        InvalidInput: an argument is out of its bounds, there is no soundfont, or the folder holds music of other
+        InvalidRequest: an argument is out of its bounds, there is no soundfont, or the folder holds music of other
             settings.
     """
     if seed < 0:
-        raise InvalidInput("seed", seed, "must not be negative")
+        raise InvalidRequest("seed", seed, "must not be negative")
     if not 1 <= seconds <= PIECE_SECONDS:
-        raise InvalidInput("seconds", seconds, f"must be between 1 and {PIECE_SECONDS:g}")
+        raise InvalidRequest("seconds", seconds, f"must be between 1 and {PIECE_SECONDS:g}")
     font = soundfont_path(soundfont)
     settings = {"seed": seed, "seconds": seconds, "soundfont": file_sha256(font)}
     make = functools.partial(_make, font, seed, seconds)
@@ -62,13 +62,13 @@ def render(piece: Piece, synthesizer: Synthesizer, seconds: float = PIECE_SECOND
     """A piece's first seconds as int16 [samples] at 32 kHz, scaled to the peak the piece asks for.
 
     Raises:
-        InvalidInput: the soundfont made no sound of it.
+        InvalidRequest: the soundfont made no sound of it.
     """
     waveform = synthesizer.render(to_midi(piece), seconds)
     waveform -= waveform.mean()
     loudest = float(np.abs(waveform).max())
     if loudest < 1e-4:
-        raise InvalidInput("soundfont", piece.labels["style"], "renders this piece as silence")
+        raise InvalidRequest("soundfont", piece.labels["style"], "renders this piece as silence")
     samples: NDArray[np.int16] = np.round(waveform * (piece.peak / loudest * 32767)).astype(np.int16)
     return samples
 

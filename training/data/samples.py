@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data.sample_kinds import (
     HELD_OUT_SAMPLES,
     SAMPLE_KINDS,
@@ -49,16 +49,16 @@ def fetch_samples(folder: Path) -> Path:
     """Gets the package's archive into a folder, from the registry that `npm` is configured for.
 
     Raises:
-        InvalidInput: `npm` is not installed or can't get it; the message says why.
+        InvalidRequest: `npm` is not installed or can't get it; the message says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = ["npm", "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(folder.resolve()), "--silent"]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise InvalidInput("samples", str(folder), "fetching needs npm; or give the archive's path") from error
+        raise InvalidRequest("samples", str(folder), "fetching needs npm; or give the archive's path") from error
     except subprocess.CalledProcessError as error:
-        raise InvalidInput(
+        raise InvalidRequest(
             "samples", PACKAGE, f"npm could not get version {VERSION}: {error.stderr.strip()}"
         ) from error
     return folder / f"{PACKAGE}-{VERSION}.tgz"
@@ -68,12 +68,12 @@ def prepare_samples(archive: Path, folder: Path) -> int:
     """Writes the table's samples as 16 kHz mono FLAC beside the package's licence and provenance; returns how many.
 
     Raises:
-        InvalidInput: there is no such archive, or it is not the pinned one.
+        InvalidRequest: there is no such archive, or it is not the pinned one.
     """
     if not archive.is_file():
-        raise InvalidInput("samples", str(archive), "no such archive")
+        raise InvalidRequest("samples", str(archive), "no such archive")
     if sha512(archive) != SHA512:
-        raise InvalidInput("samples", str(archive), f"is not {PACKAGE} {VERSION}: its SHA-512 differs")
+        raise InvalidRequest("samples", str(archive), f"is not {PACKAGE} {VERSION}: its SHA-512 differs")
     folder.mkdir(parents=True, exist_ok=True)
     names = sample_names()
     with tarfile.open(archive) as package:
@@ -95,13 +95,13 @@ def read_samples(folder: Path) -> Recordings:
     """The recordings, float64 [samples] each, of a folder that `prepare_samples` wrote.
 
     Raises:
-        InvalidInput: one of the table is missing.
+        InvalidRequest: one of the table is missing.
     """
     recordings = {}
     for name in sample_names():
         path = folder / f"{name}.flac"
         if not path.is_file():
-            raise InvalidInput("samples", str(folder), f"has no {path.name}: write it with prepare_samples")
+            raise InvalidRequest("samples", str(folder), f"has no {path.name}: write it with prepare_samples")
         recordings[name] = soundfile.read(path, dtype="float64")[0]
     return recordings
 

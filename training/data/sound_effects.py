@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data.manifest import SPLITS
 from training.data.procedural_sounds import NATURAL_PAIRS, PROCEDURAL_SOUNDS
 from training.data.samples import Recordings, render_sample
@@ -77,14 +77,14 @@ def compose_sound(
         recordings: from `read_samples`; None for procedural sounds only.
 
     Raises:
-        InvalidInput: an argument is out of its bounds.
+        InvalidRequest: an argument is out of its bounds.
     """
     if split not in SPLITS:
-        raise InvalidInput("split", split, f"must be one of {', '.join(SPLITS)}")
+        raise InvalidRequest("split", split, f"must be one of {', '.join(SPLITS)}")
     if index < 0 or seed < 0:
-        raise InvalidInput("index" if index < 0 else "seed", min(index, seed), "must not be negative")
+        raise InvalidRequest("index" if index < 0 else "seed", min(index, seed), "must not be negative")
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise InvalidInput("seconds", seconds, f"must be between {MIN_SECONDS} and {MAX_SECONDS}")
+        raise InvalidRequest("seconds", seconds, f"must be between {MIN_SECONDS} and {MAX_SECONDS}")
     clip_seed = int(np.random.SeedSequence([seed, SPLITS.index(split), index]).generate_state(1, np.uint64)[0]) >> 1
     held_out = split == HELD_OUT_SPLIT
     draw = Draw(np.random.Generator(np.random.PCG64(np.random.SeedSequence(clip_seed))), held_out=held_out)

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data.builder import Dataset, MadeClip, build
 from training.data.samples import Recordings, read_samples
 from training.data.sound_effects import MAX_SECONDS, MIN_SECONDS, compose_sound
@@ -35,12 +35,12 @@ def build_sounds(
         report: told of progress.
 
     Raises:
-        InvalidInput: an argument is out of its bounds, or the folder holds a dataset of other settings.
+        InvalidRequest: an argument is out of its bounds, or the folder holds a dataset of other settings.
     """
     if seed < 0:
-        raise InvalidInput("seed", seed, "must not be negative")
+        raise InvalidRequest("seed", seed, "must not be negative")
     if not MIN_SECONDS <= seconds <= MAX_SECONDS:
-        raise InvalidInput("seconds", seconds, f"must be between {MIN_SECONDS} and {MAX_SECONDS}")
+        raise InvalidRequest("seconds", seconds, f"must be between {MIN_SECONDS} and {MAX_SECONDS}")
     if samples is not None:
         _recordings(samples)  # fails here, before any process starts
     settings = {"seed": seed, "seconds": seconds, "samples": samples is not None}

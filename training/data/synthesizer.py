@@ -13,7 +13,7 @@ import mido
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 SAMPLE_RATE = 32000
 DEFAULT_SOUNDFONT = Path("/usr/share/sounds/sf3/FluidR3Mono_GM.sf3")
@@ -40,11 +40,11 @@ def soundfont_path(soundfont: Path | None = None) -> Path:
     """The soundfont given, else that of AUDIOCRAFT_SOUNDFONT, else Debian's FluidR3Mono.
 
     Raises:
-        InvalidInput: there is no such file.
+        InvalidRequest: there is no such file.
     """
     path = soundfont or Path(os.environ.get(SOUNDFONT_VARIABLE, DEFAULT_SOUNDFONT))
     if not path.is_file():
-        raise InvalidInput(
+        raise InvalidRequest(
             "soundfont", str(path), f"is no file: install fluidr3mono-gm-soundfont or set {SOUNDFONT_VARIABLE}"
         )
     return path
@@ -61,7 +61,7 @@ def _import_fluidsynth() -> Any:
     try:
         import fluidsynth
     except OSError as error:
-        raise InvalidInput("fluidsynth", library, f"can't be loaded: {error}") from error
+        raise InvalidRequest("fluidsynth", library, f"can't be loaded: {error}") from error
     finally:
         ctypes.util.find_library = search
     return fluidsynth
@@ -74,7 +74,7 @@ class Synthesizer:
     position within a block) is carried from one clip to the next: the same file gives the same samples in any order.
 
     Raises:
-        InvalidInput: the library or the soundfont can't be loaded.
+        InvalidRequest: the library or the soundfont can't be loaded.
     """
 
     def __init__(self, soundfont: Path | None = None) -> None:
@@ -99,7 +99,7 @@ class Synthesizer:
         identifier = self._owner.sfload(str(path))
         if identifier < 0:
             self._owner.delete()
-            raise InvalidInput("soundfont", str(path), "is no soundfont that FluidSynth can load")
+            raise InvalidRequest("soundfont", str(path), "is no soundfont that FluidSynth can load")
         self._font = self._fluidsynth.fluid_synth_get_sfont_by_id(self._owner.synth, identifier)
 
     def __enter__(self) -> Synthesizer:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.data.samples import PACKAGE, VERSION
 from training.measures.results import Measure, Measures
 
@@ -43,11 +43,11 @@ def render_model_card(measures: Measures, facts: Mapping[str, str], path: Path) 
         path: where the card goes.
 
     Raises:
-        InvalidInput: a fact is missing, or is not one of the template.
+        InvalidRequest: a fact is missing, or is not one of the template.
     """
     needed = card_fields()
     if wrong := sorted(needed ^ set(facts)):
-        raise InvalidInput("facts", ", ".join(wrong), f"must be exactly {', '.join(sorted(needed))}")
+        raise InvalidRequest("facts", ", ".join(wrong), f"must be exactly {', '.join(sorted(needed))}")
     text = string.Template(TEMPLATE.read_text(encoding="utf-8"))
     own = {
         "measures": _markdown(measures),
@@ -62,13 +62,13 @@ def read_facts(path: Path) -> dict[str, str]:
     """Reads the facts about a training that a model card needs: a JSON object of strings, or of lists of lines.
 
     Raises:
-        InvalidInput: there is none, or it is no such object.
+        InvalidRequest: there is none, or it is no such object.
     """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         return {name: value if isinstance(value, str) else "\n".join(value) for name, value in facts.items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise InvalidInput("facts", str(path), f"must be a JSON object of texts: {error}") from error
+        raise InvalidRequest("facts", str(path), f"must be a JSON object of texts: {error}") from error
 
 
 def card_fields() -> set[str]:

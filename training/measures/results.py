@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 MEASURES_FILE = "measures.json"
 GOALS = ("at least", "at most")
@@ -38,7 +38,7 @@ class Measure:
 
     def __post_init__(self) -> None:
         if self.goal not in GOALS:
-            raise InvalidInput("goal", self.goal, f"must be one of {', '.join(GOALS)}")
+            raise InvalidRequest("goal", self.goal, f"must be one of {', '.join(GOALS)}")
 
     @property
     def passed(self) -> bool | None:
@@ -87,13 +87,13 @@ class Measures:
         """Reads what `write` wrote.
 
         Raises:
-            InvalidInput: the file is absent or no such file.
+            InvalidRequest: the file is absent or no such file.
         """
         try:
             content = json.loads(path.read_text())
             rows = [{key: value for key, value in row.items() if key != "passed"} for row in content["measures"]]
             return cls(tuple(Measure(**row) for row in rows), content["details"], content["environment"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InvalidInput(
+            raise InvalidRequest(
                 "measures", str(path), f"must be a measures.json ({type(error).__name__}: {error})"
             ) from error

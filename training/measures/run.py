@@ -65,7 +65,7 @@ def measure(checkpoints: Path, out: Path, *, data: Path | None, seeds: int = 8, 
 
     Raises:
         CheckpointError: a checkpoint is missing.
-        InvalidInput: fluidsynth or the soundfont is missing, or `data` has no audio.
+        InvalidRequest: fluidsynth or the soundfont is missing, or `data` has no audio.
     """
     out.mkdir(parents=True, exist_ok=True)
     with _Stages(report) as stages:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.upstream import torchaudio
 
 Mono = NDArray[np.float32]
@@ -131,11 +131,11 @@ def key_classes(key: str) -> tuple[int, ...]:
     """The seven pitch classes of a key such as "C major" or "F# minor" (natural), 0 for C.
 
     Raises:
-        InvalidInput: no such key.
+        InvalidRequest: no such key.
     """
     match = _KEY.fullmatch(key)
     if match is None:
-        raise InvalidInput("key", key, "must be a note A … G, with # or b if any, then major or minor")
+        raise InvalidRequest("key", key, "must be a note A … G, with # or b if any, then major or minor")
     tonic = _PITCH_CLASSES[match[1]] + _ACCIDENTALS[match[2]]
     return tuple((tonic + step) % 12 for step in _SCALES[match[3]])
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from audiocraft_triton.audio.files import read_audio
 from audiocraft_triton.audio.waveforms import convert
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 from training.audio_crops import audio_files
 from training.data.composer import compose
 from training.data.music import render
@@ -69,7 +69,7 @@ def render_all(
         advance: called after each clip.
 
     Raises:
-        InvalidInput: the synthesizer or the soundfont is not installed; the message says what to install.
+        InvalidRequest: the synthesizer or the soundfont is not installed; the message says what to install.
     """
     sources = []
     with Synthesizer(soundfont) as synthesizer:
@@ -94,7 +94,7 @@ def recordings(folder: Path, seconds: float) -> list[tuple[Mono, int]]:
     """The beginning of each audio file below a folder, mono, with its sample rate.
 
     Raises:
-        InvalidInput: there is none, or one can't be read.
+        InvalidRequest: there is none, or one can't be read.
     """
     clips = []
     for path in audio_files(folder):
@@ -138,4 +138,4 @@ def _first_of_kinds(
         if all(len(row) == each for row in chosen.values()):
             return chosen
     short = [name for name, row in chosen.items() if len(row) < each]
-    raise InvalidInput("kinds", short, f"are not {each} times among the first {MOST_TRIES:,} of the split")
+    raise InvalidRequest("kinds", short, f"are not {each} times among the first {MOST_TRIES:,} of the split")

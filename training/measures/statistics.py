@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidInput
+from audiocraft_triton.contract.errors import InvalidRequest
 
 RIDGE = 0.01
 NEWTON_STEPS = 200
@@ -39,11 +39,11 @@ def mann_whitney(larger: Sequence[float], smaller: Sequence[float]) -> RankTest:
     other", Ann. Math. Statist. 18 (1947); normal approximation with continuity and tie corrections.
 
     Raises:
-        InvalidInput: an empty sample.
+        InvalidRequest: an empty sample.
     """
     first, second = np.asarray(larger, dtype=np.float64), np.asarray(smaller, dtype=np.float64)
     if not len(first) or not len(second):
-        raise InvalidInput("samples", (len(first), len(second)), "must both have a value at least")
+        raise InvalidRequest("samples", (len(first), len(second)), "must both have a value at least")
     pairs = len(first) * len(second)
     difference = first[:, None] - second[None, :]
     statistic = float((difference > 0).sum() + 0.5 * (difference == 0).sum())
@@ -88,11 +88,11 @@ class LogisticRegression:
             labels: of each example.
 
         Raises:
-            InvalidInput: fewer than two different labels.
+            InvalidRequest: fewer than two different labels.
         """
         self.names = sorted(set(labels))
         if len(self.names) < 2:
-            raise InvalidInput("labels", self.names, "must be of two kinds at least")
+            raise InvalidRequest("labels", self.names, "must be of two kinds at least")
         self._mean = features.mean(axis=0)
         self._deviation = features.std(axis=0) + 1e-6
         inputs = self._standardized(features)

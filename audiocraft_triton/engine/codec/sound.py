@@ -19,7 +19,7 @@ import torch
 from audiocraft_triton.audio.files import Waveform
 from audiocraft_triton.engine.codec.streaming import ClipState, Piece, StreamingDecoder
 from audiocraft_triton.engine.device.cuda import new_stream, on_stream
-from audiocraft_triton.engine.handle import Chunk, Codes, Generation
+from audiocraft_triton.engine.handle import Chunk, Codes, GenerationHandle
 from audiocraft_triton.engine.model import GenerativeModel
 
 DiffusionDecoder = Callable[[Codes, int], Waveform]
@@ -47,7 +47,7 @@ class Clip:
         sent: samples sent.
     """
 
-    generation: Generation
+    generation: GenerationHandle
     frames: int
     state: ClipState | None
     piece: int
@@ -118,8 +118,8 @@ class SoundDecoder:
         self,
         model: GenerativeModel,
         diffusion: DiffusionDecoder | None,
-        on_first_chunk: Callable[[Generation], None],
-        on_end: Callable[[Generation, BaseException | None], None],
+        on_first_chunk: Callable[[GenerationHandle], None],
+        on_end: Callable[[GenerationHandle, BaseException | None], None],
     ) -> None:
         self._device = model.transformer.device
         self._codec = StreamingDecoder(model.codec, GPU_MICRO_BATCH if self._device.type == "cuda" else 1)
@@ -136,7 +136,7 @@ class SoundDecoder:
         self._thread = threading.Thread(target=self._run, name="sound", daemon=True)
         self._thread.start()
 
-    def open(self, generation: Generation, frames: int) -> Clip:
+    def open(self, generation: GenerationHandle, frames: int) -> Clip:
         """Begins a clip of so many frames."""
         silence = np.zeros((self._channels, 0), np.float32)
         request = generation.request
@@ -193,7 +193,7 @@ class SoundDecoder:
             if item.clip.state is None and item.last:
                 self._finish_whole(item.clip)
 
-    def _goes_on(self, generation: Generation) -> bool:
+    def _goes_on(self, generation: GenerationHandle) -> bool:
         if generation.ended:
             return False
         reason = generation.stopped()

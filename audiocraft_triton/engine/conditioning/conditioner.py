@@ -18,7 +18,7 @@ from audiocraft_triton.checkpoints.upstream import (
     WavCondition,
     create_sin_embedding,
 )
-from audiocraft_triton.contract.errors import CheckpointError, InvalidInput
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.engine.conditioning.captured_text import CapturedTextEncoder
 
 MAX_CONDITION_LENGTH = 512
@@ -85,7 +85,7 @@ class Conditioner:
             melody: float32 [channels, samples] at `sample_rate`; None for none.
 
         Raises:
-            InvalidInput: the text has too many tokens.
+            InvalidRequest: the text has too many tokens.
         """
         if self._captured is not None:
             return self._captured_conditions(text)
@@ -134,7 +134,7 @@ class Conditioner:
 
 def _check_length(text: str, tokens: int) -> None:
     if tokens > MAX_CONDITION_LENGTH:
-        raise InvalidInput("text", text, f"has {tokens:,} tokens, at most {MAX_CONDITION_LENGTH:,} are allowed")
+        raise InvalidRequest("text", text, f"has {tokens:,} tokens, at most {MAX_CONDITION_LENGTH:,} are allowed")
 
 
 def _joined(conditions: list[torch.Tensor]) -> torch.Tensor | None:

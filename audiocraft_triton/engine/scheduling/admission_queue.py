@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Callable
 
 from audiocraft_triton.contract.errors import Overloaded
-from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.scheduling.preparation import Prepared
 
 
-class WaitingRoom:
+class AdmissionQueue:
     """A queue of (request, what it needs), for any number of callers and one engine thread.
 
     Args:
@@ -23,7 +23,7 @@ class WaitingRoom:
         self._places = places
         self._free_slots = free_slots
         self._changed = threading.Condition()
-        self._requests: deque[tuple[Generation, Prepared]] = deque()
+        self._requests: deque[tuple[GenerationHandle, Prepared]] = deque()
         self._reserved = 0
         self._closed: str | None = None
 
@@ -49,7 +49,7 @@ class WaitingRoom:
         with self._changed:
             self._reserved -= 1
 
-    def enter(self, generation: Generation, prepared: Prepared) -> None:
+    def enter(self, generation: GenerationHandle, prepared: Prepared) -> None:
         """Queues a request on the place that was reserved for it.
 
         Raises:
@@ -62,12 +62,12 @@ class WaitingRoom:
             self._requests.append((generation, prepared))
             self._changed.notify()
 
-    def next(self) -> tuple[Generation, Prepared] | None:
+    def next(self) -> tuple[GenerationHandle, Prepared] | None:
         """Who waits longest leaves; None where nobody waits."""
         with self._changed:
             return self._requests.popleft() if self._requests else None
 
-    def drop(self, unwanted: Callable[[Generation], bool]) -> None:
+    def drop(self, unwanted: Callable[[GenerationHandle], bool]) -> None:
         """Sends those away of whom `unwanted` is true."""
         with self._changed:
             if self._requests:

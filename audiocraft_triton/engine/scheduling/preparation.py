@@ -54,7 +54,7 @@ class Preparation:
         """Encodes a request's prompt and conditions; waits for those who came before.
 
         Raises:
-            InvalidInput: the text has too many tokens.
+            InvalidRequest: the text has too many tokens.
         """
         return self._thread.submit(self._prepare, request).result()
 

@@ -29,11 +29,11 @@ from audiocraft_triton.engine.device.cuda import (
     on_stream,
     recorded_event,
 )
-from audiocraft_triton.engine.handle import Generation
+from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.lm.randomness import draw_keys
 from audiocraft_triton.engine.lm.slots import Sampling, Slots
 from audiocraft_triton.engine.model import GenerativeModel
-from audiocraft_triton.engine.scheduling.admission_queue import WaitingRoom
+from audiocraft_triton.engine.scheduling.admission_queue import AdmissionQueue
 from audiocraft_triton.engine.scheduling.metrics import EngineMetrics
 from audiocraft_triton.engine.scheduling.preparation import Prepared
 from audiocraft_triton.engine.scheduling.windows import Window
@@ -62,7 +62,7 @@ class Running:
         complete: frames of the clip that have all their codebooks.
     """
 
-    generation: Generation
+    generation: GenerationHandle
     slot: int
     clip: Clip
     sampling: Sampling
@@ -102,7 +102,7 @@ class Scheduler:
         self._slots = slots
         self._running: dict[int, Running] = {}
         self._free = set(range(slots.count))
-        self.waiting = WaitingRoom(max_waiting, lambda: len(self._free))
+        self.waiting = AdmissionQueue(max_waiting, lambda: len(self._free))
         self._sound = SoundDecoder(model, diffusion, self._first_chunk, self._end)
         self._stream = new_stream(model.transformer.device)
         self._steps = 0
@@ -139,7 +139,7 @@ class Scheduler:
             for running in self._running.values():
                 self._end(running.generation, error)
 
-    def _fail(self, error: BaseException, generation: Generation) -> bool:
+    def _fail(self, error: BaseException, generation: GenerationHandle) -> bool:
         self._end(generation, error)
         return True
 
@@ -150,7 +150,7 @@ class Scheduler:
                 self._release(running)
         self.waiting.drop(self._must_stop)
 
-    def _must_stop(self, generation: Generation) -> bool:
+    def _must_stop(self, generation: GenerationHandle) -> bool:
         if (reason := generation.stopped()) is not None:
             self._end(generation, reason)
         return generation.ended
@@ -172,7 +172,7 @@ class Scheduler:
                 self._free.add(slot)
                 self._end(generation, error)
 
-    def _enter(self, generation: Generation, prepared: Prepared, slot: int) -> None:
+    def _enter(self, generation: GenerationHandle, prepared: Prepared, slot: int) -> None:
         request, model = generation.request, self._model
         sampling = Sampling(
             temperature=request.temperature if request.temperature > LEAST_TEMPERATURE else 0.0,
@@ -285,10 +285,10 @@ class Scheduler:
     def _report_occupancy(self) -> None:
         self.metrics.occupancy(len(self._running), len(self.waiting))
 
-    def _first_chunk(self, generation: Generation) -> None:
+    def _first_chunk(self, generation: GenerationHandle) -> None:
         self.metrics.first_audio(time.monotonic() - generation.submitted)
 
-    def _end(self, generation: Generation, error: BaseException | None) -> None:
+    def _end(self, generation: GenerationHandle, error: BaseException | None) -> None:
         """Ends a request once, whichever thread comes first."""
         outcomes = {type(None): "completed", Cancelled: "cancelled", DeadlineExceeded: "expired"}
         generation.end(error, partial(self.metrics.ended, outcomes.get(type(error), "failed")))

@@ -8,7 +8,7 @@ from fastapi import APIRouter, File, Query, Request, UploadFile
 from starlette.responses import Response
 
 from audiocraft_triton.gateway.dependencies import PROBLEMS, Triton, json_answer
-from audiocraft_triton.gateway.hang_ups import unless_hung_up
+from audiocraft_triton.gateway.disconnects import unless_disconnected
 from audiocraft_triton.gateway.schemas import AnalysisAnswer
 
 router = APIRouter(tags=["analyze"])
@@ -23,5 +23,5 @@ async def analyze(
     feature_maps: Annotated[bool, Query(description="Also the mean of each channel of each layer.")] = False,
 ) -> Response:
     """Scores, verdict and a curve over time; feature maps on demand."""
-    analysis = await unless_hung_up(request, triton.analyze(await file.read(), threshold, feature_maps))
+    analysis = await unless_disconnected(request, triton.analyze(await file.read(), threshold, feature_maps))
     return await json_answer(lambda: AnalysisAnswer.of(analysis, threshold))

@@ -20,7 +20,7 @@ from audiocraft_triton.gateway.dependencies import (
     audio_answer,
     json_answer,
 )
-from audiocraft_triton.gateway.hang_ups import unless_hung_up
+from audiocraft_triton.gateway.disconnects import unless_disconnected
 from audiocraft_triton.gateway.routes.generation import audio_file
 from audiocraft_triton.gateway.schemas import CodesAnswer, DecodeRequest
 
@@ -60,7 +60,7 @@ async def encode(
     format: Literal["json", "npz"] = "json",
 ) -> Any:
     """An audio file to EnCodec tokens, as JSON or as a numpy file."""
-    codes = await unless_hung_up(request, triton.encode(await file.read()))
+    codes = await unless_disconnected(request, triton.encode(await file.read()))
     if format == "npz":
         headers = {"Content-Disposition": 'attachment; filename="codes.npz"'}
         return Response(await asyncio.to_thread(codes.to_bytes), media_type=NPZ, headers=headers)
@@ -71,7 +71,7 @@ async def encode(
 async def decode(request: Request, triton: Triton) -> Response:
     """EnCodec tokens to sound: as JSON, or as the numpy file that /encode writes."""
     wanted, codes = await _wanted(request)
-    audio = await unless_hung_up(request, triton.decode(codes, wanted.decoder, seed=wanted.seed))
+    audio = await unless_disconnected(request, triton.decode(codes, wanted.decoder, seed=wanted.seed))
     return await audio_file(audio, wanted.format)
 
 

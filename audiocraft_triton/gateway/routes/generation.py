@@ -16,8 +16,8 @@ from audiocraft_triton.gateway.audio_bodies import (
     stream_bytes,
 )
 from audiocraft_triton.gateway.dependencies import Configured, Triton, audio_answer
-from audiocraft_triton.gateway.hang_ups import AudioStream, unless_hung_up
-from audiocraft_triton.gateway.schemas import ClipRequest, Generation, StreamRequest
+from audiocraft_triton.gateway.disconnects import AudioStream, unless_disconnected
+from audiocraft_triton.gateway.schemas import ClipRequest, GenerationBody, StreamRequest
 from audiocraft_triton.gateway.settings import Settings
 
 Kind = Literal["music", "sound"]
@@ -56,7 +56,7 @@ async def whole_clip(
     """Generates, and answers with a file."""
     _require_duration(body, settings)
     generate = triton.music if kind == "music" else triton.sound
-    audio = await unless_hung_up(request, generate(body.text, **body.options()))
+    audio = await unless_disconnected(request, generate(body.text, **body.options()))
     return await audio_file(audio, body.format)
 
 
@@ -67,7 +67,7 @@ async def streamed_clip(
     _require_duration(body, settings)
     chunks = triton.stream(body.text, kind, body.chunk_seconds, **body.options())
     try:
-        first = await unless_hung_up(request, anext(chunks))
+        first = await unless_disconnected(request, anext(chunks))
     except StopAsyncIteration:
         raise ServerFailure("the stream ended before its first chunk") from None
     except BaseException:
@@ -83,7 +83,7 @@ async def audio_file(audio: Audio, encoding: str) -> Response:
     return Response(content, media_type=MEDIA_TYPES[encoding], headers=clip_headers(audio))
 
 
-def _require_duration(body: Generation, settings: Settings) -> None:
+def _require_duration(body: GenerationBody, settings: Settings) -> None:
     if body.duration > settings.max_audio_seconds:
         raise InvalidRequest(
             f"duration={body.duration:g}: must be between 0.1 and {settings.max_audio_seconds:g} seconds here"

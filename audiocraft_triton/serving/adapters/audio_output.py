@@ -28,7 +28,7 @@ class AudioOutput:
         """From the inputs `format` and `base64`.
 
         Raises:
-            InvalidInput: unknown format.
+            InvalidRequest: unknown format.
         """
         format = tensors.text(request, "format", BY_NAME["format"].default)
         BY_NAME["format"].check(format)

@@ -14,7 +14,7 @@ def read_values(request: Any) -> dict[str, Any]:
     """What was sent of the engine's parameters, by name: texts, numbers, audio files as bytes; `timeout` in seconds.
 
     Raises:
-        InvalidInput: no text (it may be empty, not left out), or one that is not UTF-8.
+        InvalidRequest: no text (it may be empty, not left out), or one that is not UTF-8.
     """
     tensors.required(request, "text")
     values: dict[str, Any] = {}

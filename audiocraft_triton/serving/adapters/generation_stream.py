@@ -12,7 +12,7 @@ import triton_python_backend_utils as pb_utils
 from audiocraft_triton import Engine, GenerationRequest
 from audiocraft_triton.audio.files import Waveform
 from audiocraft_triton.contract.parameters import WHOLE_CLIP
-from audiocraft_triton.engine.handle import Chunk, Codes, Generation
+from audiocraft_triton.engine.handle import Chunk, Codes, GenerationHandle
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.cancellation import Watcher
 from audiocraft_triton.serving.adapters.generation_inputs import AUDIO_INPUTS, read_values
@@ -111,7 +111,7 @@ class GenerationStreamModel:
         return np.array(waveform[0])
 
 
-def _response(generation: Generation, chunk: Chunk, request: Any) -> Any:
+def _response(generation: GenerationHandle, chunk: Chunk, request: Any) -> Any:
     outputs = {
         "waveform": tensors.tensor("waveform", chunk.waveform, "FP32"),
         "sample_rate": tensors.tensor("sample_rate", [generation.sample_rate], "INT32"),

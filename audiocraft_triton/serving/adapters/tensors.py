@@ -12,14 +12,14 @@ import triton_python_backend_utils as pb_utils
 from audiocraft_triton.contract.errors import (
     Cancelled,
     DeadlineExceeded,
-    InvalidInput,
+    InvalidRequest,
     Overloaded,
 )
 from audiocraft_triton.contract.parameters import MAX_TIMEOUT
 
 # By name: the stub fills pb_utils with its classes only after this module is imported.
 _STATUS = {
-    InvalidInput: "INVALID_ARG",
+    InvalidRequest: "INVALID_ARG",
     Overloaded: "UNAVAILABLE",
     DeadlineExceeded: "UNAVAILABLE",  # what Triton itself says of a request whose time is over
     Cancelled: "CANCELLED",
@@ -46,7 +46,7 @@ def text(request: Any, name: str, default: str | None = None) -> str | None:
     """The value of a BYTES input of shape [1] as a string.
 
     Raises:
-        InvalidInput: not UTF-8.
+        InvalidRequest: not UTF-8.
     """
     value = scalar(request, name)
     if value is None:
@@ -54,18 +54,18 @@ def text(request: Any, name: str, default: str | None = None) -> str | None:
     try:
         return bytes(value).decode()
     except UnicodeDecodeError as error:
-        raise InvalidInput(name, value, "must be UTF-8 text") from error
+        raise InvalidRequest(name, value, "must be UTF-8 text") from error
 
 
 def required(request: Any, name: str) -> Any:
     """The value of an input of shape [1] that must be there.
 
     Raises:
-        InvalidInput: it was not sent. Triton checks this only for models without optional inputs.
+        InvalidRequest: it was not sent. Triton checks this only for models without optional inputs.
     """
     value = scalar(request, name)
     if value is None:
-        raise InvalidInput(name, None, "is missing")
+        raise InvalidRequest(name, None, "is missing")
     return value
 
 
@@ -78,12 +78,12 @@ def timeout(request: Any) -> int:
     """Triton's request parameter `timeout`, microseconds; 0: none.
 
     Raises:
-        InvalidInput: not a number, or out of bounds.
+        InvalidRequest: not a number, or out of bounds.
     """
     # /generate and /generate_stream don't know it from any other parameter, and leave it among those.
     value = request.timeout() or parameters(request).get("timeout", 0)
     if isinstance(value, str) or not 0 <= value <= MAX_TIMEOUT * 1e6:
-        raise InvalidInput("timeout", value, f"must be between 0 and {MAX_TIMEOUT * 10**6:,} microseconds")
+        raise InvalidRequest("timeout", value, f"must be between 0 and {MAX_TIMEOUT * 10**6:,} microseconds")
     return int(value)
 
 

@@ -19,7 +19,7 @@ class TritonPythonModel(EachRequestModel):
         self._decoder = read_manifest(Settings(args).repository, "encodec_decoder")
 
     def answer(self, request: Any) -> dict[str, Any]:
-        """The same codes, or InvalidInput."""
+        """The same codes, or InvalidRequest."""
         codes = tensors.array(request, "codes")
         check_codes(codes, self._decoder["codebooks"], self._decoder["card"], self._decoder["frame_rate"])
         return {"checked_codes": tensors.tensor("checked_codes", codes, "INT32")}

@@ -16,24 +16,24 @@ Result = TypeVar("Result")
 log = structlog.get_logger(__name__)
 
 
-class HungUp(Exception):
+class Disconnected(Exception):
     """The caller is gone; nobody reads the answer."""
 
 
-async def unless_hung_up(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
+async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Awaits `work`; cancels it, which cancels its call to Triton, when the caller hangs up.
 
     The request's body must have been read.
 
     Raises:
-        HungUp: the caller is gone.
+        Disconnected: the caller is gone.
     """
     working = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request.receive))
     try:
         await asyncio.wait((working, gone), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
-            raise HungUp
+            raise Disconnected
         return working.result()
     finally:
         await _cancelled(working, gone)
