@@ -15,19 +15,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiocraft_triton.engine.lm.memory import fitting_slots, slot_bytes
 from capacity.fleet import PodModel
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 FRAME_RATE = 50.0
-CROSS_POSITIONS = 512
-"""The conditions' keys and values, of the longest text."""
-ROWS = 2
-"""With the condition and without: guidance."""
 HALF = 2
 """Bytes of a float16."""
-MEMORY_SHARE = 0.7
-"""Of what the weights leave free: what the engine gives to slots, when `slots` is auto."""
-MOST_SLOTS = 64
 GIB, GB = 2**30, 1e9
 
 
@@ -42,7 +36,7 @@ class ModelShape:
     @property
     def slot_bytes(self) -> int:
         """Caches of one slot: keys and values of each layer, self- and cross-attention, both rows."""
-        return 2 * ROWS * self.layers * (self.columns + CROSS_POSITIONS) * self.width * HALF
+        return slot_bytes(self.layers, self.width, self.columns, itemsize=HALF)
 
     @property
     def weight_bytes(self) -> int:
@@ -52,7 +46,7 @@ class ModelShape:
     def slots(self, gpu: Gpu) -> int:
         """How many the engine takes by itself on a GPU that it has alone."""
         free = gpu.memory_gib * GIB - self.weight_bytes
-        return max(0, min(MOST_SLOTS, int(MEMORY_SHARE * free // self.slot_bytes)))
+        return fitting_slots(free, self.slot_bytes) if free > self.slot_bytes else 0
 
 
 @dataclass(frozen=True, slots=True)

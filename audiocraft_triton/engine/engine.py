@@ -10,7 +10,7 @@ from audiocraft_triton.contract.errors import InvalidRequest, Overloaded
 from audiocraft_triton.contract.parameters import BY_NAME, WHOLE_CLIP
 from audiocraft_triton.engine.codec.sound import DiffusionDecoder
 from audiocraft_triton.engine.handle import Audio, GenerationHandle
-from audiocraft_triton.engine.lm.kernels.cpu import StepOperations, TorchOperations
+from audiocraft_triton.engine.lm.memory import fitting_slots
 from audiocraft_triton.engine.lm.slots import Slots
 from audiocraft_triton.engine.model import GenerativeModel
 from audiocraft_triton.engine.request import GenerationRequest
@@ -21,9 +21,6 @@ from audiocraft_triton.engine.scheduling.scheduler import Scheduler
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CPU_SLOTS = 8
 MAX_SLOTS = 1024
-MAX_GPU_SLOTS = 64
-GPU_MEMORY_SHARE = 0.7
-"""Of what is free once the weights are loaded, for the slots' caches; the rest is for codecs and other models."""
 
 
 class Engine:
@@ -64,10 +61,7 @@ class Engine:
         with torch.inference_mode():
             self._model = GenerativeModel.load(checkpoint, self.device, compute)
             self.slots = slots or self._fitting_slots()
-            state = Slots(
-                self._model.transformer, _operations(self.device, compute), self.slots, self._model.columns,
-                self._model.prefix,
-            )  # fmt: skip
+            state = Slots(self._model.transformer, self.slots, self._model.columns, self._model.prefix)
         self._can_diffuse = diffusion_decoder is not None
         self._preparation = Preparation(self._model)
         self._scheduler = Scheduler(self._model, state, max_waiting, diffusion_decoder, cuda_graphs)
@@ -95,7 +89,7 @@ class Engine:
     @property
     def card(self) -> int:
         """Size of each codebook."""
-        return self._model.transformer.card
+        return self._model.transformer.weights.card
 
     @property
     def takes_melody(self) -> bool:
@@ -171,9 +165,8 @@ class Engine:
     def _fitting_slots(self) -> int:
         if self.device.type != "cuda":
             return CPU_SLOTS
-        each = Slots.bytes_per_slot(self._model.transformer, self._model.columns, self._model.prefix)
         free, _total = torch.cuda.mem_get_info(self.device)
-        return max(1, min(MAX_GPU_SLOTS, int(GPU_MEMORY_SHARE * free) // each))
+        return fitting_slots(free, self._model.slot_bytes)
 
 
 def _checked_dtype(name: str | None, device: torch.device) -> torch.dtype:
@@ -183,11 +176,3 @@ def _checked_dtype(name: str | None, device: torch.device) -> torch.dtype:
     if name not in choices:
         raise ValueError(f"dtype={name!r}: must be {' or '.join(choices)} on {device.type}")
     return DTYPES[name]
-
-
-def _operations(device: torch.device, dtype: torch.dtype) -> StepOperations:
-    if device.type != "cuda":
-        return TorchOperations(dtype)
-    from audiocraft_triton.engine.lm.kernels.cuda import GpuOperations
-
-    return GpuOperations(dtype)

@@ -17,9 +17,13 @@ from audiocraft_triton.checkpoints.upstream import (
     get_wrapped_compression_model,
 )
 from audiocraft_triton.contract.errors import CheckpointError
-from audiocraft_triton.engine.conditioning.conditioner import MAX_CONDITION_LENGTH, Conditioner, Conditions
+from audiocraft_triton.engine.conditioning.conditioner import Conditioner
 from audiocraft_triton.engine.lm.delay_pattern import DelayPattern
+from audiocraft_triton.engine.lm.kernels import operations_of
+from audiocraft_triton.engine.lm.memory import MAX_CONDITION_LENGTH, slot_bytes
+from audiocraft_triton.engine.lm.slots import Conditions
 from audiocraft_triton.engine.lm.transformer import DecoderTransformer
+from audiocraft_triton.engine.lm.weights import regrouped
 from audiocraft_triton.engine.request import GenerationRequest
 from audiocraft_triton.engine.scheduling.windows import Window
 
@@ -67,7 +71,8 @@ class GenerativeModel:
         conditioner = Conditioner(lm)
         window = int(max_duration * codec.frame_rate)
         prefix = MAX_CONDITION_LENGTH if conditioner.prepends else 0
-        transformer = DecoderTransformer(lm, dtype, prefix + pattern.columns(window))
+        weights = regrouped(lm, dtype, prefix + pattern.columns(window))
+        transformer = DecoderTransformer(weights, operations_of(device, dtype))
         _forget_layers(lm)
         return cls(
             source.name, transformer, conditioner, pattern, codec, max_duration, window, int(stride * codec.frame_rate)
@@ -84,6 +89,15 @@ class GenerativeModel:
         return MAX_CONDITION_LENGTH if self.conditioner.prepends else 0
 
     @property
+    def slot_bytes(self) -> int:
+        """Memory of one slot's keys and values."""
+        weights = self.transformer.weights
+        return slot_bytes(
+            len(weights.layers), weights.dim, self.prefix + self.columns,
+            itemsize=weights.dtype.itemsize, cross_attention=weights.cross_key_value is not None,
+        )  # fmt: skip
+
+    @property
     def samples_per_frame(self) -> int:
         """Samples that one frame decodes to."""
         samples: float = self.codec.sample_rate / self.codec.frame_rate
@@ -98,7 +112,7 @@ class GenerativeModel:
     def encode(self, waveform: Waveform | None) -> torch.Tensor:
         """A prompt's tokens: float32 [channels, samples], or None for none -> int64 [codebooks, frames] on the CPU."""
         if waveform is None:
-            return torch.zeros((self.transformer.codebooks, 0), dtype=torch.int64)
+            return torch.zeros((self.transformer.weights.codebooks, 0), dtype=torch.int64)
         codes, _scale = self.codec.encode(torch.from_numpy(waveform)[None].to(self.transformer.device))
         tokens: torch.Tensor = codes[0].cpu()
         return tokens
@@ -129,5 +143,5 @@ def _delay_pattern(lm: LMModel) -> DelayPattern:
 
 
 def _forget_layers(lm: LMModel) -> None:
-    """Frees what `DecoderTransformer` has copied; the conditioners stay."""
+    """Frees what was regrouped; the conditioners stay."""
     del lm.transformer, lm.emb, lm.linears, lm.out_norm

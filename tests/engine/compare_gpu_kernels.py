@@ -8,7 +8,7 @@ import torch
 
 from audiocraft_triton.engine.lm.kernels.cpu import TorchOperations
 from audiocraft_triton.engine.lm.kernels.cuda import GpuOperations
-from audiocraft_triton.engine.lm.transformer import Norm
+from audiocraft_triton.engine.lm.weights import Norm
 
 LENGTHS = torch.tensor([1, 150, 64, 65, 2, 0])
 POSITIONS = 192  # as many as plain torch reads of 150

@@ -14,11 +14,11 @@ from audiocraft.modules.conditioners import ClassifierFreeGuidanceDropout, Condi
 from upstream_models import load_upstream
 
 from audiocraft_triton.engine.codec.streaming import Piece, StreamingDecoder
-from audiocraft_triton.engine.device.cuda import on_stream
 from audiocraft_triton.engine.engine import Engine
 from audiocraft_triton.engine.handle import Audio
+from audiocraft_triton.engine.lm.kv_cache import KVCache
 from audiocraft_triton.engine.lm.randomness import draw_keys, exponential_draws
-from audiocraft_triton.engine.lm.slots import Sampling
+from audiocraft_triton.engine.model import GenerativeModel
 from audiocraft_triton.engine.request import GenerationRequest
 
 pytestmark = pytest.mark.needs_gpu
@@ -39,7 +39,7 @@ def alone(engine: Engine) -> Audio:
     return engine.submit(REQUEST).result()
 
 
-def test_first_step_logits_are_audiocrafts_within_half_precision(engine: Engine, demo_checkpoints: Path) -> None:
+def test_first_step_logits_are_audiocrafts_within_half_precision(demo_checkpoints: Path) -> None:
     upstream = load_upstream(MusicGen, demo_checkpoints / "music", device="cuda").lm
     text = "slow jazz guitar"
     attributes = [ConditioningAttributes(text={"description": text})]
@@ -49,15 +49,16 @@ def test_first_step_logits_are_audiocrafts_within_half_precision(engine: Engine,
         conditions = upstream.condition_provider(upstream.condition_provider.tokenize(attributes))
         expected = upstream(first, [], conditions)[:, :, 0].float()
 
-    model, slots = engine._model, engine._scheduler._slots
-    with torch.inference_mode(), on_stream(engine._scheduler._stream):
-        conditions = model.conditioner(text, None, engine.sample_rate)
-        slots.occupy(0, Sampling(1.0, 512, 0.0, 3.0), conditions)
-        residual = model.transformer.embed(first[:, :, 0]) + model.transformer.position(first.new_zeros(2))
-        spans = torch.ones(2, dtype=torch.int64, device="cuda")
-        normed = slots._layers(residual, slice(0, 2), spans, spans * conditions.cross.shape[1])
-        logits = model.transformer.logits(normed)
-        slots.release(0)
+    with torch.inference_mode():
+        model = GenerativeModel.load("demo", torch.device("cuda"), torch.float16)
+        transformer, vectors = model.transformer, model.conditioner(text, None, model.codec.sample_rate).cross
+        assert vectors is not None
+        cache, rows = KVCache(transformer, rows=2, positions=16), slice(0, 2)
+        cache.store_conditions(rows, vectors)
+        one = torch.ones(2, dtype=torch.int64, device="cuda")
+        attention = cache.decode(rows, one, one * vectors.shape[1])
+        residual = transformer.embed(first[:, :, 0], first.new_zeros(2))
+        logits = transformer.logits(transformer.forward(residual, attention))
     assert float(expected.abs().max()) > 1
     assert float((logits - expected).abs().max()) < 0.01 * float(expected.abs().max())
 

@@ -13,12 +13,10 @@ CARD = 16
 
 def parameters(*requests: tuple[float, int, float]) -> SamplingParameters:
     """Of (temperature, top_k, top_p) each."""
-    temperature, top_k, top_p = zip(*requests, strict=True)
-    return SamplingParameters(
-        torch.tensor(temperature).view(-1, 1, 1),
-        torch.tensor(top_k).view(-1, 1, 1),
-        torch.tensor(top_p).view(-1, 1, 1),
-    )
+    made = SamplingParameters(len(requests), CARD, torch.device("cpu"))
+    for slot, (temperature, top_k, top_p) in enumerate(requests):
+        made.set(slot, temperature=temperature, top_k=top_k, top_p=top_p, cfg_coef=1.0)
+    return made
 
 
 def draws(count: int) -> torch.Tensor:

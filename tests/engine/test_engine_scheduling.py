@@ -20,6 +20,7 @@ import torch
 from audiocraft_triton.contract.errors import Cancelled, DeadlineExceeded, InvalidRequest
 from audiocraft_triton.engine.engine import Engine
 from audiocraft_triton.engine.handle import GenerationHandle
+from audiocraft_triton.engine.lm.slots import Slots
 from audiocraft_triton.engine.request import GenerationRequest
 
 FAILING = 9.875
@@ -186,17 +187,18 @@ def test_who_has_the_clip_finds_it_counted(engine: Engine, monkeypatch: pytest.M
 
 def test_a_failing_step_fails_those_in_it_and_not_the_next(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = engine.generate("folk", seed=1, duration=0.3).codes
-    step = engine._scheduler._slots.step
+    step = Slots.step_occupied
     calls = 0
 
-    def failing(*arguments: Any, **options: Any) -> None:
+    def failing(slots: Slots) -> None:
         nonlocal calls
         calls += 1
         if calls == 10:
             raise RuntimeError("the device failed")
-        step(*arguments, **options)
+        step(slots)
 
-    monkeypatch.setattr(engine._scheduler._slots, "step", failing)
+    monkeypatch.setattr(Slots, "step_occupied", failing)
+    monkeypatch.setattr(Slots, "step", failing)
     with pytest.raises(RuntimeError, match="the device failed"):
         engine.generate("folk", seed=1, duration=0.3)
     np.testing.assert_array_equal(engine.generate("folk", seed=1, duration=0.3).codes, expected)
@@ -250,14 +252,14 @@ def test_five_hundred_random_requests_leave_all_slots_free_and_no_memory_behind(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chance = random.Random(11)
-    occupy = engine._scheduler._slots.occupy
+    occupy = Slots.occupy
 
-    def sometimes_failing(slot: int, sampling: Any, conditions: Any) -> None:
-        if sampling.temperature == FAILING:
+    def sometimes_failing(slots: Slots, slot: int, conditions: Any, **sampling: Any) -> None:
+        if sampling["temperature"] == FAILING:
             raise RuntimeError("there was no memory left")
-        occupy(slot, sampling, conditions)
+        occupy(slots, slot, conditions, **sampling)
 
-    monkeypatch.setattr(engine._scheduler._slots, "occupy", sometimes_failing)
+    monkeypatch.setattr(Slots, "occupy", sometimes_failing)
 
     def one(number: int) -> str:
         kind = chance.choice(["complete", "complete", "cancel", "expire", "fail", "abandon"])

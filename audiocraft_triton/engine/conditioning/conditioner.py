@@ -5,7 +5,6 @@ Each request is conditioned alone: upstream pads the texts of a batch to one len
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,25 +19,11 @@ from audiocraft_triton.checkpoints.upstream import (
 )
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.engine.conditioning.captured_text import CapturedTextEncoder
-
-MAX_CONDITION_LENGTH = 512
-"""Vectors that a request may attend to: what T5 was trained on, and what a slot has room for."""
+from audiocraft_triton.engine.lm.memory import MAX_CONDITION_LENGTH
+from audiocraft_triton.engine.lm.slots import Conditions
 
 TEXT = "description"
 MELODY = "self_wav"
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """What one request is conditioned on; row 0 is the request's, row 1 that of no condition (for guidance).
-
-    Attributes:
-        cross: [2, length, dim], read by cross-attention; None where the model has none.
-        prepended: [2, length, dim], put before the first column; None where the model does not.
-    """
-
-    cross: torch.Tensor | None
-    prepended: torch.Tensor | None
 
 
 class Conditioner:

@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
 
 import torch
 
+LEAST_TEMPERATURE = 1e-6
+"""Nearer to 0 the division of the logits overflows; the likeliest token has all the probability anyway."""
 
-@dataclass(frozen=True, slots=True)
+
 class SamplingParameters:
-    """Every request's own; tensors of shape [requests, 1, 1].
+    """Each slot's own sampling parameters.
 
     Attributes:
-        temperature: float32; 0 means greedy.
-        top_k: int64; keep the k likeliest tokens; card means all.
-        top_p: float32; above 0: keep the likeliest tokens until their sum exceeds p, and top_k does nothing.
+        temperature: float32 [slots, 1, 1]; 0 means greedy.
+        top_k: int64 [slots, 1, 1]; keep the k likeliest tokens; card means all.
+        top_p: float32 [slots, 1, 1]; above 0: keep the likeliest tokens until their sum exceeds p, and top_k does
+            nothing.
+        cfg_coef: float32 [slots, 1, 1]; 1 means no guidance.
+        guided: for the host, whether each slot needs its unconditional row.
+        filtered: for the host, whether each slot restricts its candidates.
+
+    Args:
+        slots: how many.
+        card: size of the codebooks.
+        device: of the tensors.
     """
 
-    temperature: torch.Tensor
-    top_k: torch.Tensor
-    top_p: torch.Tensor
+    def __init__(self, slots: int, card: int, device: torch.device) -> None:
+        self._card = card
+        self.temperature, self.top_p, self.cfg_coef = (torch.zeros(slots, 1, 1, device=device) for _ in range(3))
+        self.top_k = torch.ones(slots, 1, 1, device=device, dtype=torch.int64)
+        self.guided = [False] * slots
+        self.filtered = [False] * slots
+
+    def set(self, slot: int, *, temperature: float, top_k: int, top_p: float, cfg_coef: float) -> None:
+        """Sets one slot's parameters, as they are in a request: a top_k of 0 means all."""
+        temperature = temperature if temperature > LEAST_TEMPERATURE else 0.0
+        top_k = top_k or self._card
+        self.temperature[slot] = temperature
+        self.top_k[slot] = top_k
+        self.top_p[slot] = top_p
+        self.cfg_coef[slot] = cfg_coef
+        self.guided[slot] = cfg_coef != 1.0
+        self.filtered[slot] = temperature > 0.0 and (top_p > 0.0 or top_k < self._card)
+
+    def first(self, slots: int) -> SamplingParameters:
+        """Those of the first so many slots: views."""
+        first = copy(self)
+        for name in ("temperature", "top_k", "top_p", "cfg_coef"):
+            setattr(first, name, getattr(self, name)[:slots])
+        return first
 
 
 def guide(logits: torch.Tensor, cfg_coef: torch.Tensor) -> torch.Tensor:

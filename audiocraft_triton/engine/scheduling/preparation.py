@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
-from audiocraft_triton.engine.conditioning.conditioner import Conditions
 from audiocraft_triton.engine.device.cuda import new_stream, on_stream
+from audiocraft_triton.engine.lm.slots import Conditions
 from audiocraft_triton.engine.model import GenerativeModel
 from audiocraft_triton.engine.request import GenerationRequest
 from audiocraft_triton.engine.scheduling.windows import Window, windows

@@ -21,7 +21,6 @@ from audiocraft_triton.engine.codec.sound import (
     Frames,
     SoundDecoder,
 )
-from audiocraft_triton.engine.conditioning.conditioner import Conditions
 from audiocraft_triton.engine.device.cpu_threads import SMALL_MODEL, compute_alone
 from audiocraft_triton.engine.device.cuda import (
     CapturedGraph,
@@ -31,7 +30,7 @@ from audiocraft_triton.engine.device.cuda import (
 )
 from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.lm.randomness import draw_keys
-from audiocraft_triton.engine.lm.slots import Sampling, Slots
+from audiocraft_triton.engine.lm.slots import Conditions, Slots
 from audiocraft_triton.engine.model import GenerativeModel
 from audiocraft_triton.engine.scheduling.admission_queue import AdmissionQueue
 from audiocraft_triton.engine.scheduling.metrics import EngineMetrics
@@ -42,8 +41,6 @@ ADMISSIONS_PER_STEP = 4
 """Requests that enter between two steps while others run: what prepares a slot holds those up."""
 STEPS_IN_FLIGHT = 2
 """Steps that the host may be ahead of a GPU: one keeps it busy, and a cancelled request leaves within three."""
-# Nearer to 0 the division of the logits overflows; the likeliest token has all the probability anyway.
-LEAST_TEMPERATURE = 1e-6
 
 
 @dataclass(slots=True)
@@ -54,8 +51,7 @@ class Running:
         generation: whose it is.
         slot: where.
         clip: its sound.
-        sampling: how it samples.
-        keys: its random keys, int64 [frames, codebooks].
+        draw_keys: int64 [frames, codebooks], see `randomness`.
         plan: its windows that are yet to come, the first is the current one.
         conditions: of the current window.
         column: the next one to fill in the current window; `columns` ends it.
@@ -65,8 +61,7 @@ class Running:
     generation: GenerationHandle
     slot: int
     clip: Clip
-    sampling: Sampling
-    keys: torch.Tensor
+    draw_keys: torch.Tensor
     plan: deque[Window]
     conditions: Conditions
     column: int = 0
@@ -110,7 +105,7 @@ class Scheduler:
         self._captured: CapturedGraph | None = None
         if self._stream is not None and graphs:
             with torch.inference_mode():
-                self._captured = CapturedGraph(lambda: slots.step(slots.count), self._stream)
+                self._captured = CapturedGraph(slots.step, self._stream)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -122,7 +117,7 @@ class Scheduler:
 
     @torch.inference_mode()
     def _run(self) -> None:
-        if self._stream is None and self._model.transformer.parameters < SMALL_MODEL:
+        if self._stream is None and self._model.transformer.weights.parameters < SMALL_MODEL:
             compute_alone()
         try:
             with on_stream(self._stream):
@@ -173,29 +168,29 @@ class Scheduler:
                 self._end(generation, error)
 
     def _enter(self, generation: GenerationHandle, prepared: Prepared, slot: int) -> None:
-        request, model = generation.request, self._model
-        sampling = Sampling(
-            temperature=request.temperature if request.temperature > LEAST_TEMPERATURE else 0.0,
-            top_k=request.top_k or model.transformer.card,
-            top_p=request.top_p,
-            cfg_coef=request.cfg_coef,
-        )
-        keys = draw_keys(generation.seed, prepared.frames, model.transformer.codebooks)
+        keys = draw_keys(generation.seed, prepared.frames, self._model.transformer.weights.codebooks)
         clip = self._sound.open(generation, prepared.frames)
-        running = Running(generation, slot, clip, sampling, keys, prepared.plan, prepared.conditions)
-        self._slots.occupy(slot, sampling, running.conditions)
+        running = Running(generation, slot, clip, keys, prepared.plan, prepared.conditions)
+        self._occupy(running)
         self._begin_window(running, prepared.prompt)
         self._running[slot] = running
+
+    def _occupy(self, running: Running) -> None:
+        request = running.generation.request
+        self._slots.occupy(
+            running.slot, running.conditions,
+            temperature=request.temperature, top_k=request.top_k, top_p=request.top_p, cfg_coef=request.cfg_coef,
+        )  # fmt: skip
 
     def _begin_window(self, running: Running, prompt: torch.Tensor) -> None:
         pattern, window = self._model.pattern, running.plan[0]
         running.columns = pattern.columns(window.frames)
         running.column = pattern.first_column(window.prompt)
-        frame = (pattern.frame_of(running.columns) + window.offset).clamp(0, len(running.keys) - 1)
+        frame = (pattern.frame_of(running.columns) + window.offset).clamp(0, len(running.draw_keys) - 1)
         self._slots.begin(
             running.slot,
             pattern.interleave(prompt, window.frames),
-            running.keys.gather(0, frame),
+            running.draw_keys.gather(0, frame),
             running.column,
             running.conditions,
         )
@@ -236,15 +231,10 @@ class Scheduler:
         """
         if self._captured is not None:
             self._captured()
-        elif self._model.transformer.rows_independent:
-            running = self._running.values()
-            self._slots.step(
-                max(self._running) + 1,
-                guided=any(request.sampling.guided for request in running),
-                filtered=any(request.sampling.filtered(self._model.transformer.card) for request in running),
-            )
+        elif self._model.transformer.weights.rows_independent:
+            self._slots.step_occupied()
         else:
-            self._slots.step(self._slots.count)
+            self._slots.step()
         if self._stream is not None:
             self._in_flight.append(recorded_event())
             if len(self._in_flight) > STEPS_IN_FLIGHT:
@@ -260,7 +250,7 @@ class Scheduler:
         try:
             if running.generation.request.melody is not None:
                 running.conditions = self._model.condition(running.generation.request, running.plan[0], of_several=True)
-                self._slots.occupy(running.slot, running.sampling, running.conditions)
+                self._occupy(running)
             self._begin_window(running, tail.cpu())
         except Exception as error:  # its caller's to see; the others run
             self._end(running.generation, error)

@@ -1,47 +1,14 @@
-"""The operations of a step that differ between devices: plain torch here, fused kernels in `gpu_kernels`.
-
-Caches have the shape [rows, positions, heads, head_dim]; a row is one sequence.
-"""
+"""A step's operations on a CPU, in plain torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from audiocraft_triton.engine.lm.transformer import EPSILON, Norm
-
-
-class StepOperations(Protocol):
-    """What a step needs for one new position in each of R rows.
-
-    `Spans` is whatever an implementation makes of the rows' lengths, once a step, for all layers.
-    """
-
-    def capacity(self, positions: int) -> int:
-        """How many positions a cache must have room for, so that rows may fill so many."""
-
-    def spans(self, lengths: torch.Tensor) -> Any:
-        """int64 [R]: how many positions each row attends over; a row of length 0 is idle, its output means nothing."""
-
-    def add_and_norm(self, residual: torch.Tensor, update: torch.Tensor | None, norm: Norm) -> torch.Tensor:
-        """residual (float32 [R, dim]) += update, in place; returns its layer norm in the compute dtype."""
-
-    def append(self, qkv: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, spans: Any) -> torch.Tensor:
-        """Writes each row's new key and value at the last position of its span, then attends over the span.
-
-        Args:
-            qkv: [R, 3, heads, head_dim], packed.
-            keys, values: caches of R rows.
-
-        Returns:
-            [R, heads · head_dim]
-        """
-
-    def attend(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, spans: Any) -> torch.Tensor:
-        """Attends over each row's span: query [R, heads, head_dim] -> [R, heads · head_dim]."""
+from audiocraft_triton.engine.lm.kernels import EPSILON
+from audiocraft_triton.engine.lm.weights import Norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +26,7 @@ _BLOCK = 64
 
 
 class TorchOperations:
-    """Plain torch, for the CPU: reads lengths on the host, so that little more of a cache is touched than is filled.
+    """Implements `StepOperations`; reads lengths on the host, so that little more of a cache is touched than is filled.
 
     A row's result has the same bits whoever the others are.
 

@@ -10,7 +10,8 @@ import torch
 import triton
 import triton.language as tl
 
-from audiocraft_triton.engine.lm.transformer import EPSILON, Norm
+from audiocraft_triton.engine.lm.kernels import EPSILON
+from audiocraft_triton.engine.lm.weights import Norm
 
 _BLOCK = 128
 """Cache positions read at a time: fewer are slower for one long row, more for many short ones."""
@@ -18,7 +19,7 @@ _WARPS = 4
 
 
 class GpuOperations:
-    """Implements `attention.StepOperations`; spans are the lengths themselves, read on the device.
+    """Implements `StepOperations`; spans are the lengths themselves, read on the device.
 
     Args:
         dtype: of activations, float16 or bfloat16.
