@@ -334,6 +334,15 @@ def test_a_temperature_next_to_0_is_greedy(engine: Engine, temperature: float) -
     np.testing.assert_array_equal(tokens_of(engine, text="pop", seed=1, duration=0.3, temperature=temperature), greedy)
 
 
+def test_a_low_temperature_is_greedy_even_where_a_token_of_probability_0_has_the_least_draw(engine: Engine) -> None:
+    """Of seed 55, that is token 167 of codebook 0 in frame 2."""
+    greedy = tokens_of(engine, text="pop", seed=55, duration=0.1, temperature=0.0)
+    assert greedy[0, 2] != 167
+    for top_k in (0, 250):
+        codes = tokens_of(engine, text="pop", seed=55, duration=0.1, temperature=0.001, top_k=top_k)
+        np.testing.assert_array_equal(codes, greedy)
+
+
 def test_topk_of_the_whole_codebook_is_allowed(engine: Engine) -> None:
     assert tokens_of(engine, top_k=512, duration=0.1).shape == (4, 5)
 

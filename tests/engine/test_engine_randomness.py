@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from audiocraft_triton.engine.lm.randomness import draw_keys, exponential_draws
+from audiocraft_triton.engine.lm.randomness import draw_keys, exponential, exponential_draws
 
 
 def test_keys_are_a_function_of_seed_frame_and_codebook_alone() -> None:
@@ -39,6 +39,18 @@ def test_draws_are_exponential_and_independent_of_their_neighbours() -> None:
     flat = draws.reshape(-1, 512) - 1
     for lag in ((flat[:, 1:] * flat[:, :-1]), (flat[1:] * flat[:-1]), (flat[4:] * flat[:-4])):
         assert abs(lag.mean()) < 5 / np.sqrt(lag.size)
+
+
+def test_each_of_the_2_to_the_24_draws_is_positive_finite_and_the_logarithm_that_seeds_rely_on() -> None:
+    numbers = torch.arange(2**24)
+    draws = exponential(numbers)
+    assert draws.dtype == torch.float32
+    assert float(draws.min()) == 2**-24
+    assert float(draws.max()) < 17.4
+    # In float32 the largest number and a half is rounded up to 2²⁴, whose draw would be -log(1) = -0.0.
+    rounded = (numbers.float() + 0.5) * 2.0**-24
+    assert rounded[-1] == 1.0
+    assert torch.equal(draws[:-1], -rounded[:-1].log())
 
 
 def test_the_race_samples_the_distribution() -> None:

@@ -53,6 +53,17 @@ def test_top_p_keeps_the_least_number_that_exceeds_p_and_overrules_top_k() -> No
     assert candidates(logits, 1.0, 1, 1.0) >= {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize("draw", [0.0, -0.0, 1e-45], ids=["0", "-0", "the least number"])
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_token_of_probability_0_is_never_sampled(draw: float, filtered: bool) -> None:
+    logits = torch.full((1, 1, CARD), -1000.0)
+    logits[0, 0, 9] = 0.0
+    unlucky = torch.full((1, 1, CARD), draw)
+    unlucky[0, 0, 9] = 17.0
+    for top_k, top_p in ((CARD, 0.0), (3, 0.0), (CARD, 0.9), (CARD, 1.0)):
+        assert int(sample(logits, parameters((1.0, top_k, top_p)), unlucky, filtered=filtered)) == 9
+
+
 def test_temperature_0_is_greedy_and_a_low_one_nearly() -> None:
     logits = torch.arange(CARD).float()
     assert candidates(logits, 0.0, CARD, 0.0) == {CARD - 1}

@@ -30,13 +30,24 @@ def exponential_draws(keys: torch.Tensor, card: int) -> torch.Tensor:
         card: number of candidates.
 
     Returns:
-        float32 [..., card], between 3e-8 and 17.4.
+        float32 [..., card], between 5.9e-8 and 17.4.
     """
     candidates = torch.arange(card, device=keys.device) * 0x9E3779B1  # Knuth's multiplicative hash
     bits = _mix((candidates + (keys & _MASK).unsqueeze(-1)).bitwise_and_(_MASK))
     bits = _mix(bits.bitwise_xor_(((keys >> 32) & _MASK).unsqueeze(-1)))
-    # 24 bits and a half: a float32 strictly between 0 and 1.
-    uniform = (bits >> 8).to(torch.float32).add_(0.5).mul_(2.0**-24)
+    return exponential(bits >> 8)
+
+
+def exponential(numbers: torch.Tensor) -> torch.Tensor:
+    """-log((n + 1/2) / 2²⁴), which is from Exp(1) for random n.
+
+    Args:
+        numbers: integers [...] of 24 bits.
+
+    Returns:
+        float32 [...], above 0: the greatest number and a half would be rounded up to 2²⁴, hence the bound.
+    """
+    uniform = numbers.to(torch.float32).add_(0.5).clamp_(max=2**24 - 1).mul_(2.0**-24)
     return uniform.log_().neg_()
 
 

@@ -71,6 +71,8 @@ def sample(
 ) -> torch.Tensor:
     """Samples as audiocraft does: temperature, then top-p if above 0, else top-k (ties kept).
 
+    A token of probability 0 is never sampled, whatever its draw is.
+
     Args:
         logits: float32 [requests, codebooks, card].
         parameters: of each request.
@@ -82,13 +84,13 @@ def sample(
     """
     greedy = parameters.temperature == 0.0
     probabilities = torch.softmax(logits / torch.where(greedy, 1.0, parameters.temperature), dim=-1)
-    race = probabilities / draws
+    allowed = probabilities > 0.0
     if filtered:
         ordered = torch.sort(probabilities, dim=-1, descending=True).values
         before = ordered.cumsum(dim=-1) - ordered
         within_p = (before <= parameters.top_p).sum(dim=-1, keepdim=True)
         kept = torch.where(parameters.top_p > 0.0, within_p, parameters.top_k)
         last = (kept - 1).clamp_(min=0).expand(-1, ordered.shape[1], -1)  # none is within p of logits that are NaN
-        threshold = ordered.gather(-1, last)
-        race = torch.where(probabilities >= threshold, race, 0.0)
+        allowed &= probabilities >= ordered.gather(-1, last)
+    race = torch.where(allowed, probabilities / draws, 0.0)
     return torch.where(greedy, logits, race).argmax(dim=-1)
