@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import queue
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,9 +54,11 @@ class Audio:
 
 
 class GenerationHandle:
-    """One submitted request: iterate over its chunks, or take the whole `result()`.
+    """One submitted request: iterate over its chunks, or take the whole `result()`, in any order, any number of times.
 
-    Iterating raises what stopped the request: InvalidRequest, Cancelled, DeadlineExceeded, or the engine's failure.
+    Every iteration begins with the first chunk, from any thread: the handle keeps its chunks as long as it lives,
+    128 kB for a second of 32 kHz mono. Both ways raise what stopped the request, each time: InvalidRequest, Cancelled,
+    DeadlineExceeded, or the engine's failure.
     """
 
     def __init__(self, request: GenerationRequest, sample_rate: int, decode: bool) -> None:
@@ -68,21 +70,30 @@ class GenerationHandle:
         self.submitted = time.monotonic()
         self._cancelled = False
         self._ended = False
-        self._ending = threading.Lock()
-        self._items: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
+        self._error: BaseException | None = None
+        self._chunks: list[Chunk] = []
+        self._audio: Audio | None = None
+        self._changed = threading.Condition()
 
     def __iter__(self) -> Iterator[Chunk]:
-        while (item := self._items.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        for index in itertools.count():
+            chunk = self._chunk(index)
+            if chunk is None:
+                break
+            yield chunk
+        if self._error is not None:
+            raise self._error.with_traceback(None)  # or it would grow with every iteration
 
     def result(self) -> Audio:
-        """Waits for the whole clip."""
+        """Waits for the whole clip; the same object each time."""
         chunks = list(self)
         codes = chunks[-1].codes
         assert codes is not None  # the last chunk has them
-        return Audio(np.concatenate([chunk.waveform for chunk in chunks], axis=1), self.sample_rate, self.seed, codes)
+        with self._changed:
+            if self._audio is None:
+                waveform = np.concatenate([chunk.waveform for chunk in chunks], axis=1)
+                self._audio = Audio(waveform, self.sample_rate, self.seed, codes)
+            return self._audio
 
     def cancel(self) -> None:
         """Gives the request up, from any thread: the engine frees its slot before its next step but one."""
@@ -103,17 +114,27 @@ class GenerationHandle:
         return None
 
     def emit(self, chunk: Chunk) -> None:
-        """For the engine: the next chunk."""
-        self._items.put(chunk)
+        """For the engine: the next chunk; after the end it is dropped."""
+        with self._changed:
+            if not self._ended:
+                self._chunks.append(chunk)
+                self._changed.notify_all()
 
     def end(self, error: BaseException | None, count: Callable[[], None]) -> None:
         """For the engine: nothing more comes, because of `error` or because the clip is complete.
 
         The first end counts: `count` is called for it alone, and before anybody can see it.
         """
-        with self._ending:
+        with self._changed:
             if self._ended:
                 return
             count()
+            self._error = error
             self._ended = True
-        self._items.put(error)
+            self._changed.notify_all()
+
+    def _chunk(self, index: int) -> Chunk | None:
+        """Waits for a chunk by its number; None where the request ended before it."""
+        with self._changed:
+            self._changed.wait_for(lambda: index < len(self._chunks) or self._ended)
+            return self._chunks[index] if index < len(self._chunks) else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 from audiocraft.models import AudioGen, MusicGen
 from upstream_draws import same_draws
 
-from audiocraft_triton.contract.errors import InvalidRequest, Overloaded
+from audiocraft_triton.contract.errors import Cancelled, InvalidRequest, Overloaded
 from audiocraft_triton.engine.codec.streaming import StreamingDecoder
 from audiocraft_triton.engine.engine import Engine
 from audiocraft_triton.engine.handle import GenerationHandle
@@ -35,6 +36,25 @@ def music(seconds: float, rate: int) -> Any:
 def tokens_of(engine: Engine, **parameters: Any) -> Any:
     """The codes of one request, without decoding."""
     return engine.submit(GenerationRequest(**parameters), decode=False).result().codes
+
+
+def in_time(call: Callable[[], Any]) -> Any:
+    """What a call returns or raises; fails where it hangs."""
+    return started(call).result(PATIENCE)
+
+
+def started(call: Callable[[], Any]) -> Future[Any]:
+    """Calls in a thread that does not keep the tests from ending where it hangs."""
+    outcome: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome
 
 
 def upstream(model: MusicGen | AudioGen, text: str, seed: int, continuation: Any = None, **parameters: Any) -> Any:
@@ -149,6 +169,49 @@ def test_chunks_have_the_asked_length_and_joined_they_are_the_whole_clip(engine:
     joined = np.concatenate([chunk.waveform for chunk in chunks], axis=1)
     np.testing.assert_allclose(joined, whole.waveform, atol=1e-5)
     np.testing.assert_array_equal(chunks[-1].codes, whole.codes)
+
+
+def test_the_result_can_be_taken_again_and_is_the_same(engine: Engine) -> None:
+    generation = engine.submit(GenerationRequest("organ", seed=21, duration=0.5, chunk_seconds=0.2))
+    first = generation.result()
+    assert first.waveform.shape == (1, 16_000)
+    assert in_time(generation.result) is first
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3], ids=["one chunk", "two chunks", "all chunks"])
+def test_the_result_is_the_whole_clip_however_many_chunks_were_taken_before(engine: Engine, taken: int) -> None:
+    request = GenerationRequest("organ", seed=21, duration=0.5, chunk_seconds=0.2)
+    expected = engine.submit(request).result()
+    generation = engine.submit(request)
+    assert len(list(itertools.islice(generation, taken))) == taken
+    clip = in_time(generation.result)
+    np.testing.assert_array_equal(clip.codes, expected.codes)
+    np.testing.assert_allclose(clip.waveform, expected.waveform, atol=1e-5)
+
+
+def test_every_iteration_begins_with_the_first_chunk_even_beside_another(engine: Engine) -> None:
+    generation = engine.submit(GenerationRequest("organ", seed=21, duration=1.0, chunk_seconds=0.2))
+    both = [started(lambda: list(generation)) for _ in range(2)]
+    one, other = (chunks.result(PATIENCE) for chunks in both)
+    assert [chunk.waveform.shape for chunk in one] == [(1, 6400)] * 5
+    assert [id(chunk) for chunk in one] == [id(chunk) for chunk in other]
+    assert [id(chunk) for chunk in in_time(lambda: list(generation))] == [id(chunk) for chunk in one]
+
+
+def test_what_stopped_a_request_is_raised_again_and_its_traceback_does_not_grow(engine: Engine) -> None:
+    generation = engine.submit(GenerationRequest("organ", duration=300.0))
+    chunks = iter(generation)
+    next(chunks)
+    generation.cancel()
+    depths = []
+    for _ in range(3):
+        with pytest.raises(Cancelled) as caught:
+            in_time(generation.result)
+        depths.append(len(caught.traceback))
+    assert depths == depths[:1] * 3
+    with pytest.raises(Cancelled) as raised:
+        in_time(lambda: list(chunks))
+    assert raised.value is caught.value
 
 
 def test_codes_alone_decode_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
