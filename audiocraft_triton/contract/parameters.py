@@ -61,7 +61,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter("text", "BYTES", None, 0, 2_000),
     Parameter("duration", "FP32", 10.0, 0.1, 300, unit="seconds"),
     Parameter("temperature", "FP32", 1.0, 0, 10),
-    Parameter("top_k", "INT32", 250, 0, 2**31 - 1),
+    Parameter("top_k", "INT32", 250, 0, 2**31 - 1),  # the checkpoint bounds it further: its codebook's size
     Parameter("top_p", "FP32", 0.0, 0, 1),
     Parameter("cfg_coef", "FP32", 3.0, 0, 20),
     Parameter("seed", "INT64", None, 0, MAX_SEED),

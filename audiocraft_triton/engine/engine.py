@@ -142,7 +142,7 @@ class Engine:
         self._preparation.close()
 
     def _check(self, request: GenerationRequest) -> None:
-        if request.top_k > self.card:
+        if request.top_k is not None and request.top_k > self.card:
             raise InvalidRequest("top_k", request.top_k, f"must be between 0 and {self.card}, the codebook's size")
         if request.melody is not None and not self.takes_melody:
             raise InvalidRequest("melody", "audio", f"checkpoint {self._model.name!r} has no melody conditioning")

@@ -25,7 +25,7 @@ class GenerationRequest:
         text: prompt; empty means unconditional.
         duration: seconds of audio, continuation included; 0.1 to 300.
         temperature: 0 means greedy.
-        top_k: keep the k likeliest tokens; 0 means all. At most the codebook size.
+        top_k: keep the k likeliest tokens; 0 means all. At most the codebook's size, which also bounds the default.
         top_p: nucleus sampling when above 0, and then instead of top_k.
         cfg_coef: classifier-free guidance; 1 means none.
         seed: decides every draw; drawn here when None.
@@ -43,7 +43,7 @@ class GenerationRequest:
     text: str = ""
     duration: float = field(default=_default("duration"))
     temperature: float = field(default=_default("temperature"))
-    top_k: int = field(default=_default("top_k"))
+    top_k: int | None = None
     top_p: float = field(default=_default("top_p"))
     cfg_coef: float = field(default=_default("cfg_coef"))
     seed: int | None = None
@@ -57,7 +57,12 @@ class GenerationRequest:
         if self.seed is None:
             object.__setattr__(self, "seed", secrets.randbelow(MAX_SEED + 1))
         for item in fields(self):
-            if item.name in BY_NAME and item.name not in ("continuation", "melody"):
-                BY_NAME[item.name].check(getattr(self, item.name))
+            value = getattr(self, item.name)
+            if item.name in BY_NAME and item.name not in ("continuation", "melody") and value is not None:
+                BY_NAME[item.name].check(value)
         if self.timeout is not None and not 0 < self.timeout <= MAX_TIMEOUT:
             raise InvalidRequest("timeout", self.timeout, f"must be above 0 and at most {MAX_TIMEOUT:,} seconds")
+
+    def top_k_of(self, card: int) -> int:
+        """`top_k` for codebooks of `card` tokens: as given, or the default, which they bound; 0 means all."""
+        return min(int(_default("top_k")), card) if self.top_k is None else self.top_k

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from audiocraft_client import Analysis, Codes, GenerationOptions, Health
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -65,7 +65,7 @@ class GenerationBody(Body):
     duration: float = Field(10.0, ge=0.1, le=300, description="Seconds, a continuation included.", examples=[5])
     temperature: float = Field(1.0, ge=0, le=10, description="0 is greedy; higher is more varied.")
     top_k: Annotated[int, Field(ge=0, le=2**31 - 1), WholeNumber] = Field(
-        250, description="Sample among the k likeliest tokens; 0 is no limit."
+        250, description="Sample among the k likeliest tokens, at most the codebook's size; 0 is no limit."
     )
     top_p: float = Field(0.0, ge=0, le=1, description="Above 0 it replaces top_k.")
     cfg_coef: float = Field(3.0, ge=0, le=20, description="How closely to follow the text; 1 is no guidance.")
@@ -75,12 +75,9 @@ class GenerationBody(Body):
     melody: AudioFile | None = Field(None, description="Audio whose melody to follow: melody checkpoints only.")
 
     def options(self) -> GenerationOptions:
-        """As the client takes them."""
-        return GenerationOptions(
-            duration=self.duration, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p,
-            cfg_coef=self.cfg_coef, seed=self.seed, decoder=self.decoder,
-            continuation=self.continuation, melody=self.melody,
-        )  # fmt: skip
+        """What was set, as the client takes it; the rest has the defaults of the server, which knows the checkpoint."""
+        chosen = self.model_fields_set & GenerationOptions.__annotations__.keys()
+        return cast(GenerationOptions, {name: getattr(self, name) for name in chosen})
 
 
 class ClipRequest(GenerationBody):

@@ -17,7 +17,7 @@ from upstream_draws import same_draws
 from upstream_models import load_upstream
 
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE
-from audiocraft_triton.contract.errors import CheckpointError
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.engine.engine import Engine
 
 Variant = Callable[..., Path]
@@ -104,6 +104,15 @@ def test_a_stereo_checkpoint_gives_audiocrafts_tokens_and_sound(variant: Variant
     np.testing.assert_array_equal(clip.codes, tokens[0])
     np.testing.assert_allclose(clip.waveform, expected[0], atol=1e-5)
     assert not np.array_equal(clip.waveform[0], clip.waveform[1])
+
+
+def test_a_codebook_smaller_than_the_default_top_k_needs_no_top_k(variant: Variant) -> None:
+    engine = Engine(str(variant(transformer_lm__card=64)), device="cpu")
+    whole = engine.generate("piano", duration=0.3, seed=1, top_k=64).codes
+    np.testing.assert_array_equal(engine.generate("piano", duration=0.3, seed=1).codes, whole)
+    with pytest.raises(InvalidRequest, match=r"^top_k=250: must be between 0 and 64, the codebook's size$"):
+        engine.generate("piano", duration=0.3, seed=1, top_k=250)
+    engine.close()
 
 
 REFUSED = {

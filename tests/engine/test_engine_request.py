@@ -85,7 +85,7 @@ def test_defaults_are_those_of_the_public_contract() -> None:
         "text": "",
         "duration": 10.0,
         "temperature": 1.0,
-        "top_k": 250,
+        "top_k": None,
         "top_p": 0.0,
         "cfg_coef": 3.0,
         "continuation": None,
@@ -110,3 +110,11 @@ def test_a_request_does_not_change_once_checked() -> None:
     request = GenerationRequest()
     with pytest.raises(FrozenInstanceError):
         request.duration = 1000.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("top_k", "card", "expected"),
+    [(None, 2048, 250), (None, 64, 64), (250, 2048, 250), (0, 64, 0), (1, 64, 1), (64, 64, 64)],
+)
+def test_only_the_default_top_k_is_bounded_by_the_codebook(top_k: int | None, card: int, expected: int) -> None:
+    assert GenerationRequest(top_k=top_k).top_k_of(card) == expected

@@ -24,6 +24,18 @@ def test_a_refused_value_is_named_at_its_field(studio: Studio) -> None:
     expect(studio.page.locator("#notice")).to_be_empty()
 
 
+def test_what_was_not_set_is_left_to_the_server(studio: Studio) -> None:
+    """Its default of top k depends on the checkpoint."""
+    with studio.page.expect_request("**/generate/music/stream") as asked:
+        studio.generate("piano", 1)
+    assert set(asked.value.post_data_json) == {"text", "duration", "decoder", "format"}
+    studio.page.click("#detailed summary")
+    studio.page.fill("#field-top_k", "10")
+    with studio.page.expect_request("**/generate/music/stream") as asked:
+        studio.generate("piano", 1)
+    assert asked.value.post_data_json["top_k"] == 10
+
+
 def test_wrong_numbers_are_caught_before_they_are_sent(studio: Studio) -> None:
     asked: list[str] = []
     studio.page.on("request", lambda request: asked.append(request.url) if request.method == "POST" else None)

@@ -177,9 +177,10 @@ class Scheduler:
 
     def _occupy(self, running: Running) -> None:
         request = running.generation.request
+        top_k = request.top_k_of(self._model.transformer.weights.card)
         self._slots.occupy(
             running.slot, running.conditions,
-            temperature=request.temperature, top_k=request.top_k, top_p=request.top_p, cfg_coef=request.cfg_coef,
+            temperature=request.temperature, top_k=top_k, top_p=request.top_p, cfg_coef=request.cfg_coef,
         )  # fmt: skip
 
     def _begin_window(self, running: Running, prompt: torch.Tensor) -> None:
