@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from audiocraft_triton.engine.lm.memory import fitting_slots
 from audiocraft_triton.engine.lm.slots import Slots
 from audiocraft_triton.engine.model import GenerativeModel
 from audiocraft_triton.engine.request import GenerationRequest
+from audiocraft_triton.engine.scheduling.admission_queue import AdmissionQueue
 from audiocraft_triton.engine.scheduling.metrics import EngineMetrics
 from audiocraft_triton.engine.scheduling.preparation import Preparation
 from audiocraft_triton.engine.scheduling.scheduler import Scheduler
@@ -27,6 +29,15 @@ class Engine:
     """Generates audio with one checkpoint on one device. Thread-safe.
 
         Engine("demo").generate("calm piano", duration=5).save("clip.wav")
+
+    Attributes:
+        device: where it computes.
+        slots: requests that run at once.
+        sample_rate, channels: of everything this engine makes; Hz.
+        frame_rate: token frames in a second.
+        card: size of each codebook.
+        takes_melody: whether the checkpoint has a melody conditioner.
+        metrics: what this engine has done and is doing.
 
     Args:
         checkpoint: `demo`, `demo-sound`, a directory, or a hub id.
@@ -59,42 +70,21 @@ class Engine:
         if slots is not None and not 1 <= slots <= MAX_SLOTS:
             raise ValueError(f"slots={slots}: must be between 1 and {MAX_SLOTS:,}")
         with torch.inference_mode():
-            self._model = GenerativeModel.load(checkpoint, self.device, compute)
-            self.slots = slots or self._fitting_slots()
-            state = Slots(self._model.transformer, self.slots, self._model.columns, self._model.prefix)
+            model = GenerativeModel.load(checkpoint, self.device, compute)
+            self.slots = slots or _fitting_slots(model)
+            state = Slots(model.transformer, self.slots, model.columns, model.prefix)
+        self.sample_rate = int(model.codec.sample_rate)
+        self.channels = int(model.codec.channels)
+        self.frame_rate = float(model.codec.frame_rate)
+        self.card = model.transformer.weights.card
+        self.takes_melody = model.conditioner.takes_melody
         self._can_diffuse = diffusion_decoder is not None
-        self._preparation = Preparation(self._model)
-        self._scheduler = Scheduler(self._model, state, max_waiting, diffusion_decoder, cuda_graphs)
-
-    @property
-    def metrics(self) -> EngineMetrics:
-        """What this engine has done and is doing."""
-        return self._scheduler.metrics
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz of everything this engine makes."""
-        return int(self._model.codec.sample_rate)
-
-    @property
-    def channels(self) -> int:
-        """Audio channels of everything this engine makes."""
-        return int(self._model.codec.channels)
-
-    @property
-    def frame_rate(self) -> float:
-        """Token frames in a second."""
-        return float(self._model.codec.frame_rate)
-
-    @property
-    def card(self) -> int:
-        """Size of each codebook."""
-        return self._model.transformer.weights.card
-
-    @property
-    def takes_melody(self) -> bool:
-        """Whether the checkpoint has a melody conditioner."""
-        return self._model.conditioner.takes_melody
+        self._model = model
+        self._preparation = Preparation(model)
+        self._scheduler = Scheduler(model, state, max_waiting, diffusion_decoder, cuda_graphs)
+        self.metrics: EngineMetrics = self._scheduler.metrics
+        self._closed = False
+        self._closing = threading.Lock()
 
     def generate(self, text: str = "", **parameters: Any) -> Audio:
         """Submits a `GenerationRequest` of these parameters and waits for its clip."""
@@ -112,16 +102,16 @@ class Engine:
             Overloaded: too many requests are waiting.
             RuntimeError: the engine was closed.
         """
-        self._check(request)
+        model, preparation, waiting = self._open()
+        self._check(request, model)
         generation = GenerationHandle(request, self.sample_rate, decode)
-        waiting = self._scheduler.waiting
         try:
             waiting.reserve()
         except Overloaded:
             self.metrics.ended("rejected")
             raise
         try:
-            prepared = self._preparation.prepare(request)
+            prepared = preparation.prepare(request)
         except BaseException:
             waiting.give_back()
             raise
@@ -137,23 +127,36 @@ class Engine:
             self.generate(duration=4.0, chunk_seconds=chunk_seconds)
 
     def close(self) -> None:
-        """Finishes what runs and waits, then stops."""
-        self._scheduler.close()
-        self._preparation.close()
+        """Finishes what runs and waits, then stops and frees the device's memory."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            scheduler, preparation = self._scheduler, self._preparation
+            # A caught error's traceback, say, may refer to this engine for long; it must not hold all this.
+            del self._model, self._scheduler, self._preparation
+        scheduler.close()
+        preparation.close()
 
-    def _check(self, request: GenerationRequest) -> None:
+    def _open(self) -> tuple[GenerativeModel, Preparation, AdmissionQueue]:
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("the engine is closed")
+            return self._model, self._preparation, self._scheduler.waiting
+
+    def _check(self, request: GenerationRequest, model: GenerativeModel) -> None:
         if request.top_k is not None and request.top_k > self.card:
             raise InvalidRequest("top_k", request.top_k, f"must be between 0 and {self.card}, the codebook's size")
         if request.melody is not None and not self.takes_melody:
-            raise InvalidRequest("melody", "audio", f"checkpoint {self._model.name!r} has no melody conditioning")
+            raise InvalidRequest("melody", "audio", f"checkpoint {model.name!r} has no melody conditioning")
         if request.decoder == "multiband_diffusion" and not self._can_diffuse:
             raise InvalidRequest("decoder", request.decoder, "this model has no MultiBand Diffusion; use encodec")
         if request.continuation is not None:
             seconds = request.continuation.shape[-1] / self.sample_rate
-            frames = self._model.frames_of(request.continuation)
-            if frames >= self._model.window:
+            frames = model.frames_of(request.continuation)
+            if frames >= model.window:
                 raise InvalidRequest(
-                    "continuation", f"{seconds:.2f} s", f"must be shorter than {self._model.max_duration:g} seconds"
+                    "continuation", f"{seconds:.2f} s", f"must be shorter than {model.max_duration:g} seconds"
                 )
             if frames >= int(request.duration * self.frame_rate):
                 raise InvalidRequest(
@@ -162,11 +165,13 @@ class Engine:
                     f"must be longer than the continuation, which lasts {seconds:.2f} seconds",
                 )
 
-    def _fitting_slots(self) -> int:
-        if self.device.type != "cuda":
-            return CPU_SLOTS
-        free, _total = torch.cuda.mem_get_info(self.device)
-        return fitting_slots(free, self._model.slot_bytes)
+
+def _fitting_slots(model: GenerativeModel) -> int:
+    device = model.transformer.device
+    if device.type != "cuda":
+        return CPU_SLOTS
+    free, _total = torch.cuda.mem_get_info(device)
+    return fitting_slots(free, model.slot_bytes)
 
 
 def _checked_dtype(name: str | None, device: torch.device) -> torch.dtype:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ class GenerationHandle:
             if self._ended:
                 return
             count()
-            self._error = error
+            self._error = None if error is None else _without_frames(error)
             self._ended = True
             self._changed.notify_all()
 
@@ -138,3 +139,18 @@ class GenerationHandle:
         with self._changed:
             self._changed.wait_for(lambda: index < len(self._chunks) or self._ended)
             return self._chunks[index] if index < len(self._chunks) else None
+
+
+class EngineTraceback(Exception):
+    """Where in the engine an error happened, as text."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """The error, its traceback turned into text: the frames hold what they worked on, such as a GPU's memory."""
+    if error.__traceback__ is not None and not isinstance(error.__cause__, EngineTraceback):
+        error.__cause__ = EngineTraceback("".join(traceback.format_exception(error)))
+        error.__context__ = None
+    return error.with_traceback(None)

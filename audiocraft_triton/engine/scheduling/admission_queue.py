@@ -15,16 +15,16 @@ class AdmissionQueue:
     """A queue of (request, what it needs), for any number of callers and one engine thread.
 
     Args:
-        places: requests that may wait beside those who have a slot.
-        free_slots: asked for the slots that stand free: who finds one does not count as waiting.
+        places: requests that may wait beside those that have a slot.
+        slots: requests that can run at once.
     """
 
-    def __init__(self, places: int, free_slots: Callable[[], int]) -> None:
+    def __init__(self, places: int, slots: int) -> None:
         self._places = places
-        self._free_slots = free_slots
+        self._slots = slots
         self._changed = threading.Condition()
         self._requests: deque[tuple[GenerationHandle, Prepared]] = deque()
-        self._reserved = 0
+        self._admitted = 0  # requests that are being prepared, wait or have a slot
         self._closed: str | None = None
 
     def __len__(self) -> int:
@@ -40,14 +40,14 @@ class AdmissionQueue:
         with self._changed:
             if self._closed:
                 raise RuntimeError(self._closed)
-            if len(self._requests) + self._reserved >= self._places + self._free_slots():
+            if self._admitted >= self._places + self._slots:
                 raise Overloaded(f"{self._places} requests are waiting already: try again later")
-            self._reserved += 1
+            self._admitted += 1
 
     def give_back(self) -> None:
-        """Gives a reserved place back."""
+        """Gives back the place of a request that could not be prepared, or that has left its slot."""
         with self._changed:
-            self._reserved -= 1
+            self._admitted -= 1
 
     def enter(self, generation: GenerationHandle, prepared: Prepared) -> None:
         """Queues a request on the place that was reserved for it.
@@ -56,14 +56,14 @@ class AdmissionQueue:
             RuntimeError: the engine was closed meanwhile.
         """
         with self._changed:
-            self._reserved -= 1
             if self._closed:
+                self._admitted -= 1
                 raise RuntimeError(self._closed)
             self._requests.append((generation, prepared))
             self._changed.notify()
 
     def next(self) -> tuple[GenerationHandle, Prepared] | None:
-        """Who waits longest leaves; None where nobody waits."""
+        """Takes out the request that has waited longest, for a slot; None where none waits."""
         with self._changed:
             return self._requests.popleft() if self._requests else None
 
@@ -71,7 +71,9 @@ class AdmissionQueue:
         """Sends those away of whom `unwanted` is true."""
         with self._changed:
             if self._requests:
+                before = len(self._requests)
                 self._requests = deque(entry for entry in self._requests if not unwanted(entry[0]))
+                self._admitted -= before - len(self._requests)
 
     def wait(self) -> bool:
         """Waits until somebody is here; False when the room is closed and empty."""

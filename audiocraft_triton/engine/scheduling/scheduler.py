@@ -97,8 +97,11 @@ class Scheduler:
         self._slots = slots
         self._running: dict[int, Running] = {}
         self._free = set(range(slots.count))
-        self.waiting = AdmissionQueue(max_waiting, lambda: len(self._free))
-        self._sound = SoundDecoder(model, diffusion, self._first_chunk, self._end)
+        self.waiting = AdmissionQueue(max_waiting, slots.count)
+        # What is handed on refers to the counters alone: a reference back to here would be a cycle, which keeps a
+        # closed engine's memory until the garbage collector comes.
+        self._end = partial(_end, self.metrics)
+        self._sound = SoundDecoder(model, diffusion, partial(_first_chunk, self.metrics), self._end)
         self._stream = new_stream(model.transformer.device)
         self._steps = 0
         self._in_flight: deque[torch.cuda.Event] = deque()
@@ -165,6 +168,7 @@ class Scheduler:
                 self._running.pop(slot, None)
                 self._slots.release(slot)
                 self._free.add(slot)
+                self.waiting.give_back()
                 self._end(generation, error)
 
     def _enter(self, generation: GenerationHandle, prepared: Prepared, slot: int) -> None:
@@ -272,14 +276,17 @@ class Scheduler:
         self._slots.release(running.slot)
         del self._running[running.slot]
         self._free.add(running.slot)
+        self.waiting.give_back()
 
     def _report_occupancy(self) -> None:
         self.metrics.occupancy(len(self._running), len(self.waiting))
 
-    def _first_chunk(self, generation: GenerationHandle) -> None:
-        self.metrics.first_audio(time.monotonic() - generation.submitted)
 
-    def _end(self, generation: GenerationHandle, error: BaseException | None) -> None:
-        """Ends a request once, whichever thread comes first."""
-        outcomes = {type(None): "completed", Cancelled: "cancelled", DeadlineExceeded: "expired"}
-        generation.end(error, partial(self.metrics.ended, outcomes.get(type(error), "failed")))
+def _first_chunk(metrics: EngineMetrics, generation: GenerationHandle) -> None:
+    metrics.first_audio(time.monotonic() - generation.submitted)
+
+
+def _end(metrics: EngineMetrics, generation: GenerationHandle, error: BaseException | None) -> None:
+    """Ends a request once, whichever thread comes first."""
+    outcomes = {type(None): "completed", Cancelled: "cancelled", DeadlineExceeded: "expired"}
+    generation.end(error, partial(metrics.ended, outcomes.get(type(error), "failed")))
