@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 
 import soundfile
 
 from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.engine.engine import Engine
-from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.request import GenerationRequest
 from training.data.manifest import read_manifest
 from training.runtime import Report
@@ -43,21 +39,13 @@ def generate_clips(
     if not 1 <= clips <= len(captions):
         raise InvalidRequest("clips", clips, f"must be 1 to {len(captions)}, the captions of {data}")
     out.mkdir(parents=True, exist_ok=True)
-    with closing(Engine(str(checkpoint), slots=SLOTS, max_waiting=SLOTS)) as engine:
+    requests = (
+        GenerationRequest(caption, duration=seconds, seed=FIRST_SEED + index)
+        for index, caption in enumerate(captions[:clips])
+    )
+    with closing(Engine(str(checkpoint), slots=SLOTS)) as engine:
         engine.warm_up()
-        rate = engine.sample_rate
-        requests = (
-            engine.submit(GenerationRequest(caption, duration=seconds, seed=FIRST_SEED + index))
-            for index, caption in enumerate(captions[:clips])
-        )
-        for index, generation in enumerate(_read_ahead(requests)):
-            soundfile.write(out / f"{index:06d}.wav", generation.result().waveform.T, rate, subtype="PCM_16")
+        for index, handle in enumerate(engine.generate_many(requests)):
+            clip = handle.result()
+            soundfile.write(out / f"{index:06d}.wav", clip.waveform.T, clip.sample_rate, subtype="PCM_16")
     report(f"{clips:,} clips of {seconds:g} s in {out}")
-
-
-def _read_ahead(requests: Iterator[GenerationHandle]) -> Iterator[GenerationHandle]:
-    """The generations in order, with as many under way as the engine has slots."""
-    running = deque(islice(requests, SLOTS))
-    while running:
-        yield running.popleft()
-        running.extend(islice(requests, 1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -78,6 +80,7 @@ class Engine:
         self.frame_rate = float(model.codec.frame_rate)
         self.card = model.transformer.weights.card
         self.takes_melody = model.conditioner.takes_melody
+        self._max_waiting = max_waiting
         self._can_diffuse = diffusion_decoder is not None
         self._model = model
         self._preparation = Preparation(model)
@@ -102,21 +105,35 @@ class Engine:
             Overloaded: too many requests are waiting.
             RuntimeError: the engine was closed.
         """
-        model, preparation, waiting = self._open()
-        self._check(request, model)
-        generation = GenerationHandle(request, self.sample_rate, decode)
+        return self._submit(request, decode, wait=False)
+
+    def generate_many(self, requests: Iterable[GenerationRequest], decode: bool = True) -> Iterator[GenerationHandle]:
+        """Generates any number of requests, as many at once as there are slots; yields their handles in order.
+
+            for handle in engine.generate_many(requests):
+                handle.result().save(f"{handle.seed}.wav")
+
+        Waits where `submit` would raise Overloaded. Requests are taken as handles are, with some read ahead to keep the
+        slots full, so there may be endlessly many; half of the admission queue is left to other callers. Whatever stops
+        a request, a refusal included, is raised by its own handle, and the others go on. Leaving the loop early cancels
+        what was read ahead.
+
+        Args:
+            requests: what to generate.
+            decode: as for `submit`.
+        """
+        ahead: deque[GenerationHandle] = deque()
+        most = self.slots + min(self.slots, self._max_waiting // 2)
         try:
-            waiting.reserve()
-        except Overloaded:
-            self.metrics.ended("rejected")
-            raise
-        try:
-            prepared = preparation.prepare(request)
-        except BaseException:
-            waiting.give_back()
-            raise
-        waiting.enter(generation, prepared)
-        return generation
+            for request in requests:
+                while ahead and (ahead[0].ended or len(ahead) == most):
+                    yield ahead.popleft()
+                ahead.append(self._submitted_or_failed(request, decode))
+            while ahead:
+                yield ahead.popleft()
+        finally:
+            for handle in ahead:
+                handle.cancel()
 
     def warm_up(self) -> None:
         """Serves a few clips, so that no caller pays for what happens once: a GPU loads its kernels on first use."""
@@ -137,6 +154,31 @@ class Engine:
             del self._model, self._scheduler, self._preparation
         scheduler.close()
         preparation.close()
+
+    def _submitted_or_failed(self, request: GenerationRequest, decode: bool) -> GenerationHandle:
+        try:
+            return self._submit(request, decode, wait=True)
+        except Exception as error:  # this request's own: its handle raises it
+            handle = GenerationHandle(request, self.sample_rate, decode)
+            handle.end(error, lambda: None)
+            return handle
+
+    def _submit(self, request: GenerationRequest, decode: bool, wait: bool) -> GenerationHandle:
+        model, preparation, waiting = self._open()
+        self._check(request, model)
+        try:
+            waiting.reserve(wait=wait)
+        except Overloaded:
+            self.metrics.ended("rejected")
+            raise
+        generation = GenerationHandle(request, self.sample_rate, decode)
+        try:
+            prepared = preparation.prepare(request)
+        except BaseException:
+            waiting.give_back()
+            raise
+        waiting.enter(generation, prepared)
+        return generation
 
     def _open(self) -> tuple[GenerativeModel, Preparation, AdmissionQueue]:
         with self._closing:

@@ -30,17 +30,22 @@ class AdmissionQueue:
     def __len__(self) -> int:
         return len(self._requests)
 
-    def reserve(self) -> None:
+    def reserve(self, *, wait: bool = False) -> None:
         """Takes a place, before a request is prepared.
+
+        Args:
+            wait: until there is one.
 
         Raises:
             Overloaded: too many are waiting.
             RuntimeError: the engine is closed.
         """
         with self._changed:
+            if wait:
+                self._changed.wait_for(lambda: self._closed is not None or not self._is_full())
             if self._closed:
                 raise RuntimeError(self._closed)
-            if self._admitted >= self._places + self._slots:
+            if self._is_full():
                 raise Overloaded(f"{self._places} requests are waiting already: try again later")
             self._admitted += 1
 
@@ -48,6 +53,7 @@ class AdmissionQueue:
         """Gives back the place of a request that could not be prepared, or that has left its slot."""
         with self._changed:
             self._admitted -= 1
+            self._changed.notify_all()
 
     def enter(self, generation: GenerationHandle, prepared: Prepared) -> None:
         """Queues a request on the place that was reserved for it.
@@ -60,7 +66,7 @@ class AdmissionQueue:
                 self._admitted -= 1
                 raise RuntimeError(self._closed)
             self._requests.append((generation, prepared))
-            self._changed.notify()
+            self._changed.notify_all()
 
     def next(self) -> tuple[GenerationHandle, Prepared] | None:
         """Takes out the request that has waited longest, for a slot; None where none waits."""
@@ -74,6 +80,7 @@ class AdmissionQueue:
                 before = len(self._requests)
                 self._requests = deque(entry for entry in self._requests if not unwanted(entry[0]))
                 self._admitted -= before - len(self._requests)
+                self._changed.notify_all()
 
     def wait(self) -> bool:
         """Waits until somebody is here; False when the room is closed and empty."""
@@ -85,4 +92,7 @@ class AdmissionQueue:
         """Lets nobody in any more, and says why where the engine failed; who is here may stay."""
         with self._changed:
             self._closed = "the engine is closed" if because is None else f"the engine failed: {because}"
-            self._changed.notify()
+            self._changed.notify_all()
+
+    def _is_full(self) -> bool:
+        return self._admitted >= self._places + self._slots
