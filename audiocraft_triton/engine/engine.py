@@ -49,7 +49,8 @@ class Engine:
         slots: requests that run at once; by default 8 on a CPU, and on a GPU as many as fit, 64 at most.
         max_waiting: requests that may wait beside the running ones; more raise Overloaded.
         diffusion_decoder: codes [codebooks, frames] and seed -> waveform, for `decoder="multiband_diffusion"`.
-        cuda_graphs: False runs every step of a GPU eagerly: some ten times slower, the same results.
+        cuda_graphs: False runs everything on a GPU eagerly, some ten times slower. Steps have the same results then; a
+            text is encoded in float32 instead of TensorFloat-32, so tokens can differ where two are nearly as likely.
 
     Raises:
         CheckpointError: the checkpoint is missing, unsafe or of an unknown kind.
@@ -83,7 +84,7 @@ class Engine:
         self._max_waiting = max_waiting
         self._can_diffuse = diffusion_decoder is not None
         self._model = model
-        self._preparation = Preparation(model)
+        self._preparation = Preparation(model, cuda_graphs)
         self._scheduler = Scheduler(model, state, max_waiting, diffusion_decoder, cuda_graphs)
         self.metrics: EngineMetrics = self._scheduler.metrics
         self._closed = False

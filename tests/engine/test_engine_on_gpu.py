@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,12 +65,71 @@ def test_first_step_logits_are_audiocrafts_within_half_precision(demo_checkpoint
     assert float((logits - expected).abs().max()) < 0.01 * float(expected.abs().max())
 
 
-def test_graph_replay_equals_eager(alone: Audio, demo_checkpoints: Path) -> None:
+def test_graph_replay_equals_eager(engine: Engine, demo_checkpoints: Path) -> None:
+    """Without text: eagerly, that is encoded with another precision."""
     assert demo_checkpoints.is_dir()
+    request = replace(REQUEST, text="")
+    expected = engine.submit(request).result()
     eager = Engine("demo", device="cuda", cuda_graphs=False)
-    clip = eager.submit(REQUEST).result()
+    assert eager._scheduler._captured is None
+    clip = eager.submit(request).result()
     eager.close()
-    np.testing.assert_array_equal(clip.codes, alone.codes)
+    np.testing.assert_array_equal(clip.codes, expected.codes)
+
+
+def test_texts_encoded_eagerly_are_those_of_the_graphs_within_half_precision(demo_checkpoints: Path) -> None:
+    assert demo_checkpoints.is_dir()
+    encoded = []
+    for cuda_graphs in (True, False):
+        engine = Engine("demo", device="cuda", slots=1, cuda_graphs=cuda_graphs)
+        conditions = engine._preparation.prepare(GenerationRequest(REQUEST.text)).conditions
+        encoded.append(conditions.cross.float().cpu())
+        engine.close()
+    assert float(encoded[0].abs().max()) > 0.01
+    torch.testing.assert_close(encoded[0], encoded[1], rtol=1e-2, atol=1e-2 * float(encoded[0].abs().max()))
+
+
+def test_a_graph_is_not_replayed_on_tensors_that_it_was_not_captured_for(demo_checkpoints: Path) -> None:
+    assert demo_checkpoints.is_dir()
+    engine = Engine("demo", device="cuda", slots=2)
+    slots = engine._scheduler._slots
+    expected = engine.submit(REQUEST).result()
+    cached = slots._cache._sequences
+    slots._cache._sequences = cached.clone()
+    with pytest.raises(RuntimeError, match=r"captured for cache.sequences as float16 .*Engine\(cuda_graphs=False\)"):
+        engine.submit(REQUEST).result()
+    slots._cache._sequences = cached
+    np.testing.assert_array_equal(engine.submit(REQUEST).result().codes, expected.codes)
+    engine.close()
+
+
+def test_a_graph_is_not_replayed_on_another_stream(engine: Engine) -> None:
+    with pytest.raises(RuntimeError, match=r"a CUDA graph was captured on .*replay it inside `on_stream`"):
+        engine._scheduler._captured()
+
+
+def test_a_closed_engine_holds_no_memory_of_the_gpu(demo_checkpoints: Path) -> None:
+    """Without the garbage collector. Captured graphs' memory is that of their pools, which go with them."""
+    assert demo_checkpoints.is_dir()
+    gc.collect()
+    before = _allocated()
+    gc.disable()
+    try:
+        engine = Engine("demo", device="cuda", slots=8)
+        engine.generate("piano", duration=1.0)
+        assert _allocated() > before + 5_000_000
+        engine.close()
+        del engine
+        assert _allocated() <= before + 1_000_000
+    finally:
+        gc.enable()
+
+
+def _allocated() -> int:
+    """Bytes of tensors on the GPU: without cuBLAS' workspaces, one a stream, which belong to the process."""
+    torch.cuda.synchronize()
+    torch._C._cuda_clearCublasWorkspaces()
+    return torch.cuda.memory_allocated()
 
 
 def test_a_request_alone_equals_itself_among_others_in_any_slot(engine: Engine, alone: Audio) -> None:

@@ -35,11 +35,14 @@ class CapturedTextEncoder:
         # T5 needs; and it takes half the time.
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high")
+        weights = {f"t5.{name}": weight for name, weight in conditioner.t5.named_parameters()}
+        weights |= {f"output_proj.{name}": weight for name, weight in conditioner.output_proj.named_parameters()}
         for length in LENGTHS:
             self._ids[length] = torch.zeros(1, length, dtype=torch.int64, device=conditioner.device)
             self._mask[length] = torch.zeros_like(self._ids[length])
             self._mask[length][:, 0] = 1
-            self._graphs[length] = CapturedGraph(partial(self._encode, length), stream)
+            tensors = {"input_ids": self._ids[length], "attention_mask": self._mask[length], **weights}
+            self._graphs[length] = CapturedGraph(partial(self._encode, length), stream, tensors.copy)
         torch.set_float32_matmul_precision(precision)
 
     def tokenize(self, text: str) -> Mapping[str, torch.Tensor]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 
@@ -28,6 +29,37 @@ def recorded_event() -> torch.cuda.Event:
     return event
 
 
+class CapturedTensors:
+    """What a CUDA graph was captured for: it replays on the same addresses, whatever lies there by then.
+
+    Args:
+        tensors: names and gives those that the graph reads and writes, as they are now.
+    """
+
+    REMEDY = (
+        "Make a new Engine instead of replacing its tensors, or turn CUDA graphs off: Engine(cuda_graphs=False); in "
+        'Triton the parameter cuda_graphs: "false" of the stream model (AUDIOCRAFT_MUSICGEN_CUDA_GRAPHS=false)'
+    )
+
+    def __init__(self, tensors: Callable[[], Mapping[str, torch.Tensor]]) -> None:
+        self._tensors = tensors
+        self._captured = {name: _place(tensor) for name, tensor in tensors().items()}
+
+    def check(self) -> None:
+        """Raises RuntimeError where a tensor was replaced; writing to one is fine."""
+        current = {name: _place(tensor) for name, tensor in self._tensors().items()}
+        if current == self._captured:
+            return
+        for name, place in self._captured.items():
+            if name not in current:
+                raise RuntimeError(f"{name}, for which a CUDA graph was captured, is gone. {self.REMEDY}")
+            if current[name] != place:
+                raise RuntimeError(
+                    f"a CUDA graph was captured for {name} as {_words(place)}, and it is {_words(current[name])} now. "
+                    f"{self.REMEDY}"
+                )
+
+
 class CapturedGraph:
     """A CUDA graph: one launch instead of some hundred, with the host free meanwhile.
 
@@ -36,13 +68,17 @@ class CapturedGraph:
     Args:
         work: is run for warm-up first (kernels are compiled and libraries set up then, which can't be captured), so
             whatever it advances must be harmless or set anew afterwards.
-        stream: on which it is warmed up, captured and later replayed.
+        stream: on which it is warmed up, captured and replayed.
+        tensors: those that `work` reads and writes and that somebody could replace, by name.
     """
 
     WARM_UPS = 3
 
-    def __init__(self, work: Callable[[], None], stream: torch.cuda.Stream) -> None:
+    def __init__(
+        self, work: Callable[[], None], stream: torch.cuda.Stream, tensors: Callable[[], Mapping[str, torch.Tensor]]
+    ) -> None:
         self._graph = torch.cuda.CUDAGraph()
+        self._stream = stream
         stream.wait_stream(torch.cuda.current_stream(stream.device))  # which fills the tensors that `work` reads
         with torch.cuda.stream(stream):
             for _ in range(self.WARM_UPS):
@@ -54,7 +90,39 @@ class CapturedGraph:
         with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             work()
         torch._C._cuda_clearCublasWorkspaces()
+        self._captured = CapturedTensors(tensors)
 
     def __call__(self) -> None:
-        """Replays on the current stream."""
+        """Replays.
+
+        Raises:
+            RuntimeError: the current stream or a tensor is not the one that the graph was captured for.
+        """
+        current = torch.cuda.current_stream()
+        if current != self._stream:
+            raise RuntimeError(
+                f"a CUDA graph was captured on {self._stream}, and {current} is current: replay it inside "
+                f"`on_stream` with its own. {CapturedTensors.REMEDY}"
+            )
+        self._captured.check()
         self._graph.replay()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a tensor lies and how it is read."""
+
+    address: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+    device: torch.device
+
+
+def _place(tensor: torch.Tensor) -> _Place:
+    return _Place(tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype, tensor.device)
+
+
+def _words(place: _Place) -> str:
+    dtype = str(place.dtype).removeprefix("torch.")
+    return f"{dtype} {list(place.shape)} on {place.device} at {place.address:#x}"

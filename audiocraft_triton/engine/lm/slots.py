@@ -61,6 +61,16 @@ class Slots:
         self._index = torch.arange(slots, device=device)
         self._occupied: set[int] = set()
 
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that a step reads and writes beside the model's weights, by name."""
+        parts = {"": vars(self), "cache.": vars(self._cache), "sampling.": vars(self._sampling)}
+        return {
+            prefix + name.lstrip("_"): value
+            for prefix, part in parts.items()
+            for name, value in part.items()
+            if isinstance(value, torch.Tensor)
+        }
+
     def occupy(
         self, slot: int, conditions: Conditions, *, temperature: float, top_k: int, top_p: float, cfg_coef: float
     ) -> None:

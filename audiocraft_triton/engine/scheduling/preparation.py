@@ -39,14 +39,15 @@ class Preparation:
     """Prepares requests, one at a time, in a thread of its own: a crowd of callers would fight for the interpreter.
 
     Args:
-        model: whose encoders are used; on a GPU the text encoder is captured here.
+        model: whose encoders are used.
+        graphs: on a GPU, whether the text encoder is captured as CUDA graphs.
     """
 
-    def __init__(self, model: GenerativeModel) -> None:
+    def __init__(self, model: GenerativeModel, graphs: bool) -> None:
         self._model = model
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="preparation")
         self._stream = new_stream(model.transformer.device)
-        if self._stream is not None:
+        if self._stream is not None and graphs:
             with torch.inference_mode():
                 model.conditioner.capture(self._stream)
 

@@ -108,7 +108,7 @@ class Scheduler:
         self._captured: CapturedGraph | None = None
         if self._stream is not None and graphs:
             with torch.inference_mode():
-                self._captured = CapturedGraph(slots.step, self._stream)
+                self._captured = CapturedGraph(slots.step, self._stream, slots.tensors)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 

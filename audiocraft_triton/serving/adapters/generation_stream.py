@@ -37,7 +37,8 @@ class GenerationStreamModel:
             dtype=settings.chosen("dtype"),
             slots=int(slots) if (slots := settings.chosen("slots")) else None,
             max_waiting=max_waiting,
-            diffusion_decoder=_diffuse if settings.get("multiband_diffusion") == "true" else None,
+            diffusion_decoder=_diffuse if settings.flag("multiband_diffusion") else None,
+            cuda_graphs=settings.flag("cuda_graphs"),
         )
         self._engine.warm_up()
         # More threads than the engine admits: the engine, not this pool, decides who is turned away.

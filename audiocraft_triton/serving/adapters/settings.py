@@ -35,6 +35,17 @@ class Settings:
         variable = f"AUDIOCRAFT_{self.public_name}_{key}".upper()
         return os.environ.get(variable) or str(self._parameters[key]["string_value"])
 
+    def flag(self, key: str) -> bool:
+        """Whether a parameter's value is "true".
+
+        Raises:
+            ValueError: it is neither "true" nor "false".
+        """
+        value = self.get(key)
+        if value not in ("true", "false"):
+            raise ValueError(f'{key}={value!r} of {self.model}: must be "true" or "false"')
+        return value == "true"
+
     def chosen(self, key: str) -> str | None:
         """A parameter's value; None where it is "auto", and the engine decides."""
         value = self.get(key)
