@@ -55,9 +55,8 @@ def read_audio(data: bytes, field: str = "audio_file") -> tuple[Waveform, int]:
     Raises:
         InvalidRequest: not audio, cut off, empty, over a bound, or with samples that are not finite.
     """
+    check_file_size(data, field)
     size = f"{len(data):,} bytes"
-    if len(data) > MAX_FILE_BYTES:
-        raise InvalidRequest(field, size, f"is over the limit of {MAX_FILE_BYTES:,} bytes")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             _check_header(file, field)
@@ -71,6 +70,12 @@ def read_audio(data: bytes, field: str = "audio_file") -> tuple[Waveform, int]:
         raise InvalidRequest(field, size, "is cut off: its header announces more audio than it holds")
     _check_samples(samples, rate, field)
     return np.ascontiguousarray(samples.T), rate
+
+
+def check_file_size(data: bytes, field: str) -> None:
+    """Raises InvalidRequest, naming the public input `field`, where `data` is larger than an audio file may be."""
+    if len(data) > MAX_FILE_BYTES:
+        raise InvalidRequest(field, f"{len(data):,} bytes", f"is over the limit of {MAX_FILE_BYTES:,} bytes")
 
 
 def write_audio(waveform: Waveform, sample_rate: int, format: str) -> bytes:

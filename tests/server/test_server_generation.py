@@ -174,7 +174,7 @@ def test_a_caller_who_gives_up_frees_the_engine_for_the_next(server: EmbeddedSer
 
 
 def test_hundreds_of_concurrent_calls_are_all_answered(server: EmbeddedServer, engines: dict[str, Engine]) -> None:
-    """Triton's own way from one model to another deadlocked here: see adapters/link.py."""
+    """Triton's own way from one model to another deadlocked here: see adapters/rpc.py."""
     expected = [engines["music"].generate("bells", duration=0.2, seed=seed).codes for seed in range(10)]
     with Client(server.grpc_url, timeout=60) as client, ThreadPoolExecutor(12) as threads:
         clips = threads.map(

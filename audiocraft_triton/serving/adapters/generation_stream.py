@@ -15,9 +15,10 @@ from audiocraft_triton.contract.parameters import WHOLE_CLIP
 from audiocraft_triton.engine.handle import Chunk, Codes, GenerationHandle
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.cancellation import Watcher
+from audiocraft_triton.serving.adapters.frames import Values
 from audiocraft_triton.serving.adapters.generation_inputs import AUDIO_INPUTS, read_values
-from audiocraft_triton.serving.adapters.link import Call, Listener, Values
 from audiocraft_triton.serving.adapters.metrics import MetricsPublisher
+from audiocraft_triton.serving.adapters.rpc import RpcServer, ServerCall
 from audiocraft_triton.serving.adapters.settings import Settings
 
 
@@ -45,7 +46,7 @@ class GenerationStreamModel:
         self._threads = ThreadPoolExecutor(self._engine.slots + max_waiting + 32, thread_name_prefix="generation")
         self._watcher = Watcher()
         self._publisher = self._publish_metrics(settings)
-        self._listener = Listener(settings.model, self._answer)
+        self._rpc = RpcServer(settings.model, self._answer)
 
     def execute(self, requests: list[Any]) -> None:
         """Hands each request to a thread; responses go through its sender."""
@@ -54,7 +55,7 @@ class GenerationStreamModel:
 
     def finalize(self) -> None:
         """Lets what is running end."""
-        self._listener.close()
+        self._rpc.close()
         self._threads.shutdown(wait=True)
         self._watcher.close()
         self._engine.close()
@@ -81,12 +82,14 @@ class GenerationStreamModel:
             last = tensors.error_response(error, request)
         tensors.send_final(sender, last)
 
-    def _answer(self, call: Call) -> Values:
+    def _answer(self, call: ServerCall) -> Values:
         """The unary face: the whole clip at once, or an error's status and message."""
         try:
-            request = self._request({**call.values["inputs"], "chunk_seconds": WHOLE_CLIP})
-            generation = self._engine.submit(request, decode=call.values["decode"])
-            call.when_caller_leaves(generation.cancel)
+            values = dict(call.values)
+            decode = values.pop("decode")
+            request = self._request({**values, "chunk_seconds": WHOLE_CLIP})
+            generation = self._engine.submit(request, decode=decode)
+            call.on_disconnect(generation.cancel)
             clip = generation.result()
         except Exception as error:  # every caller gets an answer, whatever happened
             return {"error": tensors.described(error)}

@@ -15,8 +15,9 @@ from audiocraft_triton.contract.errors import Overloaded
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.audio_output import AudioOutput
 from audiocraft_triton.serving.adapters.cancellation import Watcher
+from audiocraft_triton.serving.adapters.frames import Values
 from audiocraft_triton.serving.adapters.generation_inputs import read_values
-from audiocraft_triton.serving.adapters.link import Caller, Values
+from audiocraft_triton.serving.adapters.rpc import RpcClient
 from audiocraft_triton.serving.adapters.settings import Settings
 
 _DATATYPES = {"waveform": "FP32", "sample_rate": "INT32", "seed": "INT64", "codes": "INT32"}
@@ -29,7 +30,7 @@ class GenerationUnaryModel:
         """Finds the stream sibling by name; nothing to load."""
         settings = Settings(args)
         limit = int(settings.get("max_concurrent"))
-        self._engine = Caller(f"{settings.model}_stream")
+        self._engine = RpcClient(f"{settings.model}_stream")
         self._places = threading.BoundedSemaphore(limit)
         self._threads = ThreadPoolExecutor(limit, thread_name_prefix="unary")
         self._watcher = Watcher()
@@ -68,8 +69,8 @@ class GenerationUnaryModel:
 
     def _clip(self, request: Any, decode: bool) -> Values:
         inputs = read_values(request)
-        with self._engine.calling() as call, self._watcher.watching(request, call.hang_up):
-            clip = call.ask({"inputs": inputs, "decode": decode})
+        with self._engine.connected() as call, self._watcher.watching(request, call.disconnect):
+            clip = call.ask({**inputs, "decode": decode})
         if "error" in clip:
             raise tensors.CalledModelError(*clip["error"])
         return clip

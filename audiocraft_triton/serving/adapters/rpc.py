@@ -1,11 +1,11 @@
-"""The way from the unary face of a generation model to the engine in its stream sibling's process: a local socket.
+"""Calls from the unary model to the engine, which runs in the process of the stream model: over a local socket.
 
-Triton's own way, an inference request of one model to another, is not safe to a decoupled model: in 24.10 the asking
+Triton's own inference requests from one model to another can't be used with a decoupled model: in 24.10 the calling
 process deadlocks or dies after some hundred concurrent calls, errors that are not the first response are lost, and
-such a request can't be cancelled. Over a socket that is a connection per call, and to hang up is to cancel.
+such a request can't be cancelled. Here each call has a connection of its own, and a disconnect cancels it.
 
-The socket has a name in Linux' abstract namespace, made of the server's process and the model: nothing is left in any
-folder, and only processes of the same user are answered.
+The socket's name is in Linux' abstract namespace and contains the server's process id and the model's name: no file is
+left in any folder. Only processes of the same user are answered. `frames` says what may be sent.
 """
 
 from __future__ import annotations
@@ -16,104 +16,115 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
-from typing import Any
 
 from audiocraft_triton.contract.errors import Cancelled
+from audiocraft_triton.serving.adapters import frames
+from audiocraft_triton.serving.adapters.frames import FrameError, Values
 
 MAX_INSTANCES = 64
-"""Instances of one stream model in a server: one a GPU."""
+"""Instances of one stream model in a server: one per GPU."""
+ACCEPT_PAUSE = 0.1
+"""Seconds until the server accepts again after it could not: too many files are open, or too many threads run."""
+_REFUSED = "refused"
 
-Values = Mapping[str, Any]
 
-
-class Call:
-    """What the engine's side sees of one call.
+class ServerCall:
+    """One call as the server sees it.
 
     Attributes:
-        values: what was sent: plain values, bytes and arrays by name.
+        values: what the client sent.
     """
 
     def __init__(self, values: Values) -> None:
         self.values = values
         self._lock = threading.Lock()
-        self._left = False
+        self._disconnected = False
         self._cancel: Callable[[], None] | None = None
 
-    def when_caller_leaves(self, cancel: Callable[[], None]) -> None:
-        """Has `cancel` called once the caller hangs up, or at once if it did."""
+    def on_disconnect(self, cancel: Callable[[], None]) -> None:
+        """Calls `cancel` once the client disconnects, or at once if it already has."""
         with self._lock:
             self._cancel = cancel
-            left = self._left
-        if left:
+            disconnected = self._disconnected
+        if disconnected:
             cancel()
 
-    def caller_left(self) -> None:
-        """For the listener."""
+    def disconnected(self) -> None:
+        """For the server: the client is gone."""
         with self._lock:
-            self._left = True
+            self._disconnected = True
             cancel = self._cancel
         if cancel is not None:
             cancel()
 
 
-class Listener:
-    """The engine's end. Each call has a thread that answers it and one that notices when its caller hangs up.
+class RpcServer:
+    """The engine's end. Each call has one thread that answers it and one that notices when its client disconnects.
 
     Args:
         model: the stream model's name.
-        answer: what is sent back for a call; must not raise.
+        answer: returns what is sent back for a call; must not raise.
     """
 
-    def __init__(self, model: str, answer: Callable[[Call], Values]) -> None:
+    def __init__(self, model: str, answer: Callable[[ServerCall], Values]) -> None:
         self._answer = answer
         self._socket = _bound_socket(model)
-        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rpc", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Takes no more calls."""
+        """Accepts no more calls."""
+        self._closing.set()
         with suppress(OSError):  # it may never have been connected to
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
+        while not self._closing.is_set():
             try:
                 accepted, _ = self._socket.accept()
-            except OSError:
-                return  # closed
-            if _peer_user(accepted) == os.getuid():
-                threading.Thread(target=self._serve, args=(accepted,), name="call", daemon=True).start()
-            else:
-                accepted.close()
+                if _peer_user(accepted) == os.getuid():
+                    threading.Thread(target=self._serve, args=(accepted,), name="call", daemon=True).start()
+                else:
+                    accepted.close()
+            except (OSError, RuntimeError):
+                self._closing.wait(ACCEPT_PAUSE)
 
     def _serve(self, accepted: socket.socket) -> None:
-        with suppress(EOFError, OSError), accepted, Connection(os.dup(accepted.fileno())) as connection:
-            call = Call(connection.recv())
-            arguments = (call, connection, accepted)
-            reply = threading.Thread(target=self._reply, args=arguments, name="reply", daemon=True)
+        with accepted, suppress(EOFError, OSError):
+            try:
+                call = ServerCall(frames.receive(accepted))
+            except FrameError as error:
+                accepted.sendall(frames.encode({_REFUSED: str(error)}))
+                return
+            reply = threading.Thread(target=self._reply, args=(call, accepted), name="reply", daemon=True)
             reply.start()
-            with suppress(EOFError, OSError):
-                connection.recv()  # nothing more is ever sent: this ends with the call, or when the caller hangs up
-            call.caller_left()
+            with suppress(OSError):
+                accepted.recv(1)  # the client sends nothing more: this returns when either end disconnects
+            call.disconnected()
             reply.join()
 
-    def _reply(self, call: Call, connection: Connection, accepted: socket.socket) -> None:
+    def _reply(self, call: ServerCall, accepted: socket.socket) -> None:
         try:
-            connection.send(self._answer(call))
+            answer = self._answer(call)
+            try:
+                frame = frames.encode(answer)
+            except FrameError as error:
+                frame = frames.encode({_REFUSED: f"the answer can't be sent: {error}"})
+            accepted.sendall(frame)
         except OSError:
-            pass  # who hung up wants no answer
+            pass  # the client disconnected and wants no answer
         finally:
             with suppress(OSError):
                 accepted.shutdown(socket.SHUT_RDWR)
 
 
-class Caller:
-    """The unary face's end.
+class RpcClient:
+    """The unary model's end.
 
     Args:
         model: the stream model's name.
@@ -126,18 +137,17 @@ class Caller:
         self._instances = 0
 
     @contextmanager
-    def calling(self) -> Iterator[Ask]:
-        """A connection to the instance with the fewest calls; hangs up at the end.
+    def connected(self) -> Iterator[ClientCall]:
+        """A connection to the instance with the fewest calls; it ends with the block.
 
         Raises:
-            ConnectionError: the stream model is not there.
+            ConnectionError: the stream model is not running.
         """
         instance, connected = self._connect()
-        ask = Ask(connected)
         try:
-            yield ask
+            with connected:
+                yield ClientCall(connected)
         finally:
-            ask.close()
             with self._lock:
                 self._calls[instance] -= 1
 
@@ -146,7 +156,7 @@ class Caller:
             if self._instances == 0:
                 self._instances = _count_instances(self._model)
             if self._instances == 0:
-                raise ConnectionError(f"{self._model} is not there to generate anything")
+                raise ConnectionError(f"{self._model} is not running, and this model generates nothing without it")
             instance = min(range(self._instances), key=lambda index: self._calls[index])
             self._calls[instance] += 1
         try:
@@ -155,43 +165,41 @@ class Caller:
             with self._lock:
                 self._calls[instance] -= 1
                 self._instances = 0  # look again next time
-            raise ConnectionError(f"{self._model} is not there to generate anything: {error}") from error
+            raise ConnectionError(f"{self._model} is not running: {error}") from error
 
 
-class Ask:
-    """One call of the unary face."""
+class ClientCall:
+    """One call as the client sees it."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        self._connection = Connection(os.dup(connected.fileno()))
-        self._hung_up = False
+        self._disconnected = False
 
     def ask(self, values: Values) -> Values:
         """Sends the values and waits for the answer.
 
         Raises:
-            Cancelled: this end hung up.
-            ConnectionError: the other end did.
+            Cancelled: `disconnect` was called.
+            ConnectionError: the server's process ended.
+            FrameError: the values can't be sent, or the server refused them.
         """
+        frame = frames.encode(values)
         try:
-            self._connection.send(values)
-            answer: Values = self._connection.recv()
+            self._socket.sendall(frame)
+            answer = frames.receive(self._socket)
         except (EOFError, OSError) as error:
-            if self._hung_up:
+            if self._disconnected:
                 raise Cancelled("the caller cancelled the request") from None
             raise ConnectionError("the engine's process ended in the middle of this request") from error
+        if _REFUSED in answer:
+            raise FrameError(f"the engine's process refused this request: {answer[_REFUSED]}")
         return answer
 
-    def hang_up(self) -> None:
+    def disconnect(self) -> None:
         """Ends the call, from any thread."""
-        self._hung_up = True
+        self._disconnected = True
         with suppress(OSError):  # the other end may have gone
             self._socket.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Frees the connection."""
-        self._connection.close()
-        self._socket.close()
 
 
 def _name(model: str, instance: int) -> str:
