@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from audiocraft_triton.gateway.limits import install_limits
 from audiocraft_triton.gateway.observability import install_observability
 from audiocraft_triton.gateway.problems import install_problems
+from audiocraft_triton.gateway.route_policies import OPEN, Routes, declare, declare_all
 from audiocraft_triton.gateway.routes import (
     analysis,
     codes,
@@ -46,17 +47,19 @@ def create_app(settings: Settings) -> FastAPI:
         license_info={"name": "MIT"}, lifespan=lifespan, static_url="/docs-assets",
         generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
+    declare_all(app, OPEN)  # the documentation, which FastAPI adds itself
     app.state.settings = settings
+    routes = Routes(app)
     for room in (generation, codes, analysis, ecosystem, health, page):
         app.include_router(room.router)
-    app.mount("/static", page.Files(directory=page.STATIC), name="static")
+    app.mount("/static", declare(OPEN)(page.Files(directory=page.STATIC)), name="static")
     install_problems(app)
-    install_limits(app, settings)
+    install_limits(app, settings, routes)
     if settings.allowed_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=settings.allowed_origins, allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=EXPOSED_HEADERS,
         )  # fmt: skip
-    install_observability(app)
+    install_observability(app, routes)
     return app

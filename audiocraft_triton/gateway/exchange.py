@@ -19,10 +19,12 @@ class Exchange:
     Attributes:
         client: who asks, as logs may say it: an address, or "key 2".
         refusal: which limit refused the request.
+        is_stream: the answer is sent while it is made.
     """
 
     client: str
     refusal: Refusal | None = None
+    is_stream: bool = False
 
 
 def exchange_of(scope: Scope) -> Exchange:

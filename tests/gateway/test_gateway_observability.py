@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -13,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import structlog
-from audiocraft_client import Chunk, Overloaded, ServerFailure
+from audiocraft_client import Audio, Chunk, Overloaded, ServerFailure
 
 PATIENCE = 60.0
 NOWHERE = {"triton": "127.0.0.1:1"}
@@ -87,6 +88,30 @@ def test_a_stream_is_counted_while_it_runs_and_its_first_byte_is_timed(start_gat
         assert f"audiocraft_gateway_request_duration_seconds_count{{{route}}}" not in during
         hung_up = f'audiocraft_gateway_requests_total{{method="POST",{route},status="499"}}'
         _until(lambda: _metrics(http).get(hung_up) == 1, "who hangs up is counted as 499")
+        assert _metrics(http)["audiocraft_gateway_active_streams"] == 0
+
+
+@pytest.mark.parametrize(("encoding", "streams"), [("mp3", 0), ("wav", 1)])
+def test_only_an_answer_sent_while_it_is_made_counts_as_a_stream(start_gateway, encoding: str, streams: int) -> None:
+    gateway = start_gateway(**NOWHERE)
+    gateway.app.state.client = _Sounding()
+    during: list[float] = []
+
+    async def watched(scope: Any, receive: Any, send: Any) -> None:
+        async def watching(message: Any) -> None:
+            during.append(_metrics(http)["audiocraft_gateway_active_streams"])
+            await send(message)
+
+        await gateway.app(scope, receive, watching)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(watched), base_url="http://here") as caller:
+            body = {"input": "calm piano", "response_format": encoding}
+            return await caller.post("/v1/audio/speech", json=body)
+
+    with gateway.client() as http:
+        assert asyncio.run(ask()).status_code == 200
+        assert set(during) == {streams}
         assert _metrics(http)["audiocraft_gateway_active_streams"] == 0
 
 
@@ -196,6 +221,17 @@ def test_each_request_has_one_line_that_says_no_more_than_it_should(start_gatewa
     assert (invalid["status"], invalid["client"]) == (422, "key 1")
     assert (refused["status"], refused["client"], refused["refusal"]) == (401, "127.0.0.1", "key")
     assert "secret" not in repr(lines)
+
+
+class _Sounding:
+    """A client that answers at once."""
+
+    async def music(self, *_: Any, **__: Any) -> Audio:
+        return Audio(np.zeros((1, 16_000), np.float32), 32_000, seed=11)
+
+    async def stream(self, *_: Any, **__: Any) -> AsyncGenerator[Chunk, None]:
+        for index in range(2):
+            yield Chunk(np.zeros((1, 16_000), np.float32), 32_000, seed=11, start=index / 2, index=index)
 
 
 class _Failing:

@@ -8,11 +8,12 @@ from audiocraft_triton.gateway.limits.admission import Admission
 from audiocraft_triton.gateway.limits.bodies import BodyLimit
 from audiocraft_triton.gateway.limits.callers import Callers, read_keys
 from audiocraft_triton.gateway.limits.rate import MovingWindow
-from audiocraft_triton.gateway.limits.streams import StreamCounts
+from audiocraft_triton.gateway.limits.streams import StreamCounts, TooManyStreams, refuse_stream
+from audiocraft_triton.gateway.route_policies import Routes
 from audiocraft_triton.gateway.settings import Settings
 
 
-def install_limits(app: FastAPI, settings: Settings) -> None:
+def install_limits(app: FastAPI, settings: Settings, routes: Routes) -> None:
     """Puts the limits around the app. What must also see a refused request (CORS, logs) is installed after it.
 
     Raises:
@@ -23,5 +24,7 @@ def install_limits(app: FastAPI, settings: Settings) -> None:
         Admission,
         callers=Callers(read_keys(settings)),
         rate=MovingWindow.of(settings.rate_limit),
-        streams=StreamCounts(settings.streams_per_client),
+        routes=routes,
     )
+    app.state.streams = StreamCounts(settings.streams_per_client)
+    app.add_exception_handler(TooManyStreams, refuse_stream)

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Generator
+from contextlib import ExitStack, contextmanager
+from http import HTTPStatus
+from typing import Annotated
 
-STREAM_PATHS = frozenset({"/generate/music/stream", "/generate/audio/stream", "/v1/audio/speech"})
+from fastapi import Depends, Request
+from starlette.responses import Response
+
+from audiocraft_triton.gateway.exchange import Exchange, exchange_of
+from audiocraft_triton.gateway.problems import problem_response
+
+RETRY_SECONDS = 5
+
+
+class TooManyStreams(Exception):
+    """A caller holds as many streams as allowed."""
 
 
 class StreamCounts:
-    """The open streams of each caller; only those who hold one are remembered.
+    """The open streams of each caller; only callers that hold one are remembered.
 
     Args:
         limit: streams for each caller.
@@ -25,15 +37,56 @@ class StreamCounts:
         return len(self._held)
 
     @contextmanager
-    def one_more(self, caller: str) -> Generator[bool, None, None]:
-        """Holds a stream inside the block; False where the caller has as many as it may."""
+    def one_more(self, caller: str) -> Generator[None, None, None]:
+        """Holds a stream inside the block.
+
+        Raises:
+            TooManyStreams: the caller has as many as it may.
+        """
         if self._held[caller] >= self.limit:
-            yield False
-            return
+            raise TooManyStreams(f"{caller} holds {self.limit} streams, as many as allowed; wait for one to end")
         self._held[caller] += 1
         try:
-            yield True
+            yield
         finally:
             self._held[caller] -= 1
             if not self._held[caller]:
                 del self._held[caller]
+
+
+class StreamPlace:
+    """One request's place among its caller's streams. An endpoint takes it once it knows that it answers with a stream;
+    it is free again when the answer has ended.
+    """
+
+    def __init__(self, counts: StreamCounts, exchange: Exchange, held: ExitStack) -> None:
+        self._counts = counts
+        self._exchange = exchange
+        self._held = held
+
+    def take(self) -> None:
+        """Counts this answer as a stream.
+
+        Raises:
+            TooManyStreams: the caller has as many as it may.
+        """
+        self._held.enter_context(self._counts.one_more(self._exchange.client))
+        self._exchange.is_stream = True
+
+
+async def stream_place(request: Request) -> AsyncGenerator[StreamPlace, None]:
+    """A dependency whose scope ends after the answer was sent."""
+    with ExitStack() as held:
+        yield StreamPlace(request.app.state.streams, exchange_of(request.scope), held)
+
+
+Place = Annotated[StreamPlace, Depends(stream_place, scope="request")]
+
+
+async def refuse_stream(request: Request, error: Exception) -> Response:
+    """The answer to TooManyStreams."""
+    exchange_of(request.scope).refusal = "streams"
+    return problem_response(
+        HTTPStatus.TOO_MANY_REQUESTS, "Too many streams at once", str(error),
+        headers={"Retry-After": str(RETRY_SECONDS)}, instance=request.url.path,
+    )  # fmt: skip

@@ -10,13 +10,11 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from audiocraft_triton.gateway.exchange import Exchange, exchange_of
-from audiocraft_triton.gateway.limits.streams import STREAM_PATHS
 from audiocraft_triton.gateway.observability.metrics import Metrics
-from audiocraft_triton.gateway.observability.routes import Routes, is_generation, method_of
 from audiocraft_triton.gateway.problems import CLIENT_CLOSED_REQUEST, problem_response
+from audiocraft_triton.gateway.route_policies import UNKNOWN, KnownRoute, Routes
 
-# Asked every few seconds by kubelet and Prometheus: worth a line only when they fail.
-PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _log = structlog.get_logger("gateway")
 
 
@@ -25,7 +23,7 @@ class Observer:
 
     Args:
         metrics: where to count.
-        routes: the app's, for their names.
+        routes: the app's: their names and policies.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, routes: Routes) -> None:
@@ -39,9 +37,9 @@ class Observer:
             await self._app(scope, receive, send)
             return
         route = self._routes.of(scope)
-        answer = _Answer(self._metrics, route, receive, send)
         exchange = exchange_of(scope)
-        with self._metrics.in_progress.labels(route).track_inprogress():
+        answer = _Answer(self._metrics, route, exchange, receive, send)
+        with self._metrics.in_progress.labels(route.template).track_inprogress():
             try:
                 await self._app(scope, answer.receive, answer.send)
             except Exception:
@@ -60,22 +58,22 @@ class Observer:
             response = problem_response(500, HTTPStatus(500).phrase, detail, instance=scope["path"])
             await response(scope, answer.receive, answer.send)
 
-    def _record(self, scope: Scope, route: str, answer: _Answer, exchange: Exchange) -> None:
+    def _record(self, scope: Scope, route: KnownRoute, answer: _Answer, exchange: Exchange) -> None:
         status = answer.final_status()
         seconds = time.perf_counter() - answer.began
-        method = method_of(scope)
-        self._metrics.requests.labels(method, route, str(status)).inc()
-        self._metrics.duration.labels(route).observe(seconds)
+        method = scope["method"] if scope["method"] in _METHODS else UNKNOWN
+        self._metrics.requests.labels(method, route.template, str(status)).inc()
+        self._metrics.duration.labels(route.template).observe(seconds)
         if exchange.refusal is not None:
             self._metrics.rejected.labels(exchange.refusal).inc()
         fields = {
-            "method": method, "route": route, "status": status, "duration": round(seconds, 4), "bytes": answer.sent,
-            "client": exchange.client, "seed": answer.seed, "refusal": exchange.refusal,
+            "method": method, "route": route.template, "status": status, "duration": round(seconds, 4),
+            "bytes": answer.sent, "client": exchange.client, "seed": answer.seed, "refusal": exchange.refusal,
         }  # fmt: skip
         known = {name: value for name, value in fields.items() if value is not None}
         if status >= 500:
             _log.warning("request", **known)
-        elif route in PROBES:
+        elif route.policy.is_probe:
             _log.debug("request", **known)
         else:
             _log.info("request", **known)
@@ -84,9 +82,10 @@ class Observer:
 class _Answer:
     """One answer on its way out."""
 
-    def __init__(self, metrics: Metrics, route: str, receive: Receive, send: Send) -> None:
+    def __init__(self, metrics: Metrics, route: KnownRoute, exchange: Exchange, receive: Receive, send: Send) -> None:
         self._metrics = metrics
         self._route = route
+        self._exchange = exchange
         self._receive = receive
         self._send = send
         self._complete = False
@@ -127,13 +126,13 @@ class _Answer:
         self.status = message["status"]
         seed = Headers(raw=message.get("headers", [])).get("x-seed", "")
         self.seed = int(seed) if seed.isdigit() else None
-        if self._route in STREAM_PATHS and self.status == HTTPStatus.OK:
+        if self._exchange.is_stream and self.status == HTTPStatus.OK:
             self._streaming = True
             self._metrics.active_streams.inc()
 
     def _body(self, message: Message) -> None:
         size = len(message.get("body", b""))
-        if size and not self.sent and self.status == HTTPStatus.OK and is_generation(self._route):
-            self._metrics.first_byte.labels(self._route).observe(time.perf_counter() - self.began)
+        if size and not self.sent and self.status == HTTPStatus.OK and self._route.policy.is_generation:
+            self._metrics.first_byte.labels(self._route.template).observe(time.perf_counter() - self.began)
         self.sent += size
         self._complete = not message.get("more_body", False)

@@ -15,6 +15,8 @@ from audiocraft_triton.gateway.dependencies import (
     Triton,
     audio_answer,
 )
+from audiocraft_triton.gateway.limits.streams import Place
+from audiocraft_triton.gateway.route_policies import GENERATION, declare
 from audiocraft_triton.gateway.routes.generation import Kind, streamed_clip, whole_clip
 from audiocraft_triton.gateway.schemas import (
     MAX_TEXT,
@@ -78,6 +80,7 @@ async def models(triton: Triton) -> ModelList:
 
 
 @router.post("/audio/generate", responses=_SOUND, response_class=Response)
+@declare(GENERATION)
 async def audio_generate(
     request: Request, body: AudioGenerateRequest, triton: Triton, settings: Configured
 ) -> Response:
@@ -90,11 +93,14 @@ async def audio_generate(
 
 
 @router.post("/audio/speech", responses=_SOUND, response_class=Response)
-async def audio_speech(request: Request, body: SpeechRequest, triton: Triton, settings: Configured) -> Response:
+@declare(GENERATION)
+async def audio_speech(
+    request: Request, body: SpeechRequest, triton: Triton, settings: Configured, place: Place
+) -> Response:
     """Text to sound, in OpenAI's words; streamed where the format allows it."""
     kind = KINDS[body.model]
     if body.response_format == "wav" or body.response_format == "pcm":
         stream = StreamRequest(text=body.input, duration=body.duration, seed=body.seed, format=body.response_format)
-        return await streamed_clip(request, triton, settings, kind, stream)
+        return await streamed_clip(request, triton, settings, place, kind, stream)
     clip = ClipRequest(text=body.input, duration=body.duration, seed=body.seed, format=body.response_format)
     return await whole_clip(request, triton, settings, kind, clip)

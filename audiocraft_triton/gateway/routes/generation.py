@@ -17,6 +17,8 @@ from audiocraft_triton.gateway.audio_bodies import (
 )
 from audiocraft_triton.gateway.dependencies import Configured, Triton, audio_answer
 from audiocraft_triton.gateway.disconnects import AudioStream, unless_disconnected
+from audiocraft_triton.gateway.limits.streams import Place, StreamPlace
+from audiocraft_triton.gateway.route_policies import GENERATION, declare
 from audiocraft_triton.gateway.schemas import ClipRequest, GenerationBody, StreamRequest
 from audiocraft_triton.gateway.settings import Settings
 
@@ -27,27 +29,35 @@ router = APIRouter(tags=["generate"])
 
 
 @router.post("/generate/music", responses=CLIP, response_class=Response)
+@declare(GENERATION)
 async def generate_music(request: Request, body: ClipRequest, triton: Triton, settings: Configured) -> Response:
     """Text to a clip of music."""
     return await whole_clip(request, triton, settings, "music", body)
 
 
 @router.post("/generate/audio", responses=CLIP, response_class=Response)
+@declare(GENERATION)
 async def generate_audio(request: Request, body: ClipRequest, triton: Triton, settings: Configured) -> Response:
     """Text to a clip of sound: rain, engines, sirens."""
     return await whole_clip(request, triton, settings, "sound", body)
 
 
 @router.post("/generate/music/stream", responses=STREAM, response_class=Response)
-async def stream_music(request: Request, body: StreamRequest, triton: Triton, settings: Configured) -> Response:
+@declare(GENERATION)
+async def stream_music(
+    request: Request, body: StreamRequest, triton: Triton, settings: Configured, place: Place
+) -> Response:
     """Text to music, sent while it is made."""
-    return await streamed_clip(request, triton, settings, "music", body)
+    return await streamed_clip(request, triton, settings, place, "music", body)
 
 
 @router.post("/generate/audio/stream", responses=STREAM, response_class=Response)
-async def stream_audio(request: Request, body: StreamRequest, triton: Triton, settings: Configured) -> Response:
+@declare(GENERATION)
+async def stream_audio(
+    request: Request, body: StreamRequest, triton: Triton, settings: Configured, place: Place
+) -> Response:
     """Text to sound, sent while it is made."""
-    return await streamed_clip(request, triton, settings, "sound", body)
+    return await streamed_clip(request, triton, settings, place, "sound", body)
 
 
 async def whole_clip(
@@ -61,10 +71,11 @@ async def whole_clip(
 
 
 async def streamed_clip(
-    request: Request, triton: AsyncClient, settings: Settings, kind: Kind, body: StreamRequest
+    request: Request, triton: AsyncClient, settings: Settings, place: StreamPlace, kind: Kind, body: StreamRequest
 ) -> Response:
     """Generates, and answers as soon as there is a first chunk: what is refused before it gets a proper status."""
     _require_duration(body, settings)
+    place.take()
     chunks = triton.stream(body.text, kind, body.chunk_seconds, **body.options())
     try:
         first = await unless_disconnected(request, anext(chunks))

@@ -9,6 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from audiocraft_triton.gateway.route_policies import OPEN, declare
+
 STATIC = Path(__file__).resolve().parent.parent / "static"
 # Everything the page needs comes from here; sounds and workers may also be made in the page itself.
 POLICY = (
@@ -35,6 +37,7 @@ class Files(StaticFiles):
 
 
 @router.get("/")
+@declare(OPEN)
 async def studio() -> FileResponse:
     """The page."""
     return FileResponse(STATIC / "index.html", headers=HEADERS)
