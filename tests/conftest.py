@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from audiocraft.models import AudioGen, MusicGen
+from checkout_guard import CheckoutGuard
+from hypothesis.configuration import set_hypothesis_home_dir
 from upstream_models import load_upstream
 
 if TYPE_CHECKING:
@@ -90,6 +92,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Nothing is written into the checkout but caches."""
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        set_hypothesis_home_dir(config.cache.mkdir("hypothesis"))
+    config.pluginmanager.register(CheckoutGuard(PROJECT))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

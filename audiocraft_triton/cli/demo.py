@@ -18,7 +18,6 @@ from audiocraft_triton.checkpoints.layout import demo_directory
 from audiocraft_triton.cli.preparation import export_if_needed
 from audiocraft_triton.cli.spectrogram import save_spectrogram
 from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
-from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 
 SOUND_PROMPT = "rain on a window"
 SOUND_SECONDS = 3.0
@@ -37,15 +36,15 @@ class Row:
     result: str
 
 
-def run_demo(text: str, duration: float, seed: int, out: Path) -> None:
+def run_demo(text: str, duration: float, seed: int, out: Path, repository: Path) -> None:
     """Prepares what is missing, starts a server on free ports, runs the job, prints a table, stops the server."""
     console = Console()
     out.mkdir(parents=True, exist_ok=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
         with _step(progress, "preparing the demo models"):
-            export_if_needed("demo", MODEL_REPOSITORY, report=progress.console.print)
-        server = EmbeddedServer(Options(http_port=0, grpc_port=0, metrics_port=0))
+            export_if_needed("demo", repository, report=progress.console.print)
+        server = EmbeddedServer(Options(repository=repository, http_port=0, grpc_port=0, metrics_port=0))
         with _step(progress, "starting tritonserver (about half a minute on 2 cores)"):
             server.start()
         try:

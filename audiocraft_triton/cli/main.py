@@ -194,13 +194,16 @@ def demo(
     duration: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds of audio.")] = 10.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clip.")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for what is made.")] = Path("out"),
+    repository: Annotated[
+        Path, typer.Option(help="The model repository's folder; the demo's models are exported into it.")
+    ] = MODEL_REPOSITORY,
 ) -> None:
     """Runs the main job once through a real server: a prompt to sound, to codes and back, and its analysis."""
     from audiocraft_triton.cli.demo import run_demo
 
     _stop_on_sigterm()
     try:
-        run_demo(text, duration, seed, out)
+        run_demo(text, duration, seed, out, repository)
     except (CheckpointError, ServerFailed, ServerNotInstalled) as error:
         _fail(error, status=1)
     except KeyboardInterrupt:

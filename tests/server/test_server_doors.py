@@ -113,10 +113,12 @@ def test_a_real_prometheus_scrapes_the_server(server: EmbeddedServer, tmp_path: 
         assert scraper.first_value('nv_inference_request_success{model="musicgen"}') >= 1
 
 
-def test_demo_ends_with_a_table_and_the_files(demo_checkpoints: Path, tmp_path: Path) -> None:
-    assert demo_checkpoints.is_dir()
+def test_demo_ends_with_a_table_and_the_files(model_repository: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    command = [str(BIN / "audiocraft-triton"), "demo", "fast rock", "--duration", "1", "--out", str(out)]
+    command = [
+        *(str(BIN / "audiocraft-triton"), "demo", "fast rock", "--duration", "1"),
+        *("--out", str(out), "--repository", str(model_repository)),
+    ]
     result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     for step in ("generate music", "encode", "decode", "analyze", "generate sound"):
