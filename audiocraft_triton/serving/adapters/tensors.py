@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from audiocraft_triton.contract.errors import (
     Overloaded,
 )
 from audiocraft_triton.contract.parameters import MAX_TIMEOUT
+from audiocraft_triton.serving.arguments import INNER_CALLS
 
 # By name: the stub fills pb_utils with its classes only after this module is imported.
 _STATUS = {
@@ -27,6 +29,7 @@ _STATUS = {
 # In 24.10 an error loses its status on the way from one model to another: between our models it travels in the
 # message, where the asking one sets this request parameter.
 _STATUS_IN_MESSAGE = "status_in_message"
+_UNDER_WAY = {model: threading.BoundedSemaphore(most) for model, most in INNER_CALLS.items()}
 _NUMPY_TYPES = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}
 
 
@@ -161,7 +164,8 @@ def call(model: str, inputs: Iterable[Any], outputs: list[str]) -> list[Any]:
     Raises:
         CalledModelError: it answered with an error.
     """
-    answer = _inner_request(model, inputs, outputs).exec()
+    with _UNDER_WAY[model]:
+        answer = _inner_request(model, inputs, outputs).exec()
     if answer.has_error():
         raise CalledModelError.from_triton(answer.error())
     return [pb_utils.get_output_tensor_by_name(answer, name).as_numpy() for name in outputs]
