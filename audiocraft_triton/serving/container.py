@@ -2,14 +2,17 @@
 
     python3 -m audiocraft_triton.serving.container [--any-tritonserver-option …]
 
-tritonserver closes its doors as soon as it is told to end, and drops what it has not finished within its exit timeout.
-So this process takes SIGTERM in its place, waits until nobody is served any more, and only then passes it on.
+tritonserver refuses new requests as soon as it is told to end, and drops what it has not finished within its exit
+timeout. So this process takes SIGTERM in its place, waits until nobody is served any more, and only then passes it on.
+It also starts tritonserver once more when that crashes while it loads its models.
 
 Environment: AUDIOCRAFT_MODEL_REPOSITORY, AUDIOCRAFT_DRAIN_SECONDS, AUDIOCRAFT_ADMIN_KEY, and what the models read.
 """
 
 from __future__ import annotations
 
+import http.client
+import math
 import os
 import re
 import secrets
@@ -18,15 +21,25 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from audiocraft_triton.contract.parameters import BY_NAME
 from audiocraft_triton.serving.arguments import SERVING_ARGUMENTS
-from audiocraft_triton.serving.child import die_with_parent, kill_group
+from audiocraft_triton.serving.child import (
+    CrashedWhileLoading,
+    crashed,
+    die_with_parent,
+    kill_group,
+    remove_shared_memory,
+    with_second_start,
+)
+from audiocraft_triton.serving.connections import all_idle
 from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 
 TRITONSERVER = "tritonserver"
@@ -34,16 +47,23 @@ ADMIN_APIS = "shared-memory,model-repository,trace,logging"
 ADMIN_HEADER = "admin-key"
 MAX_REQUEST_BYTES = 96 * 1024 * 1024
 """An audio file of 64 MiB, in base64."""
+MAX_RESPONSES = math.ceil((BY_NAME["duration"].high or 0) / (BY_NAME["chunk_seconds"].low or 1)) + 1
+"""Of one stream: the shortest chunks of the longest clip, and the end. So a caller who reads slowly never makes a
+thread of its model wait: those are few, and serve all streams."""
 EXIT_SECONDS = 30
 """Of tritonserver itself, after the drain: for what does not count as a generation, such as a decode by diffusion."""
 END_SECONDS = EXIT_SECONDS + 10
 """From the end of the drain until it is killed: who kills this process must wait for both, and longer."""
+IDLE_SECONDS = 5
+"""tritonserver waits for open HTTP connections before it ends: for its whole exit timeout where a caller keeps an idle
+one open, and then it ends with status 1. So it gets this long once all of them are idle, and no longer."""
 CONNECTION_MILLISECONDS = 30_000
 POLL_SECONDS = 0.5
 QUIET_POLLS = 3
 """The engines publish their counts four times a second: once quiet proves little."""
 _BUSY = re.compile(
-    r"^(?:audiocraft_active_slots|audiocraft_waiting_requests|nv_inference_pending_request_count)(?:\{[^}]*})? (\S+)",
+    r"^(?:audiocraft_active_slots|audiocraft_waiting_requests|audiocraft_diffusing_requests"
+    r"|nv_inference_pending_request_count)(?:\{[^}]*})? (\S+)",
     re.MULTILINE,
 )
 
@@ -86,17 +106,21 @@ class ContainerOptions:
         return cls(repository, drain_seconds, admin_key)
 
 
-def command_line(options: ContainerOptions, known_flags: str, extra: Sequence[str]) -> list[str]:
+def command_line(
+    options: ContainerOptions, known_flags: str, shared_memory_prefix: str, extra: Sequence[str]
+) -> list[str]:
     """tritonserver's command line.
 
     Args:
         known_flags: what `tritonserver --help` says: some limits exist in newer releases only.
+        shared_memory_prefix: of the names that its Python models have in /dev/shm.
         extra: appended, so it wins.
     """
     restricted = f"{ADMIN_APIS}:{ADMIN_HEADER}={options.admin_key}"
     arguments = [
         TRITONSERVER,
         f"--model-repository={options.repository}",
+        f"--backend-config=python,shm-region-prefix-name={shared_memory_prefix}",
         *SERVING_ARGUMENTS,
         f"--http-restricted-api={restricted}",
         f"--grpc-restricted-protocol={restricted}",
@@ -105,19 +129,23 @@ def command_line(options: ContainerOptions, known_flags: str, extra: Sequence[st
         f"--grpc-max-connection-age={CONNECTION_MILLISECONDS}",
         "--log-format=ISO8601",
     ]
-    limits = {"--http-max-input-size": MAX_REQUEST_BYTES, "--grpc-max-response-pool-size": 64}
+    limits = {"--http-max-input-size": MAX_REQUEST_BYTES, "--grpc-max-response-pool-size": MAX_RESPONSES}
     arguments += [f"{flag}={value}" for flag, value in limits.items() if flag in known_flags]
     return [*arguments, *extra]
 
 
 def in_flight(metrics_url: str) -> int:
     """How many requests are served, or wait; 0 too where nothing answers: that server serves nobody."""
+    return round(sum(float(value) for value in _BUSY.findall(_metrics(metrics_url) or "")))
+
+
+def _metrics(url: str) -> str | None:
     try:
-        with urllib.request.urlopen(metrics_url, timeout=5) as answer:
-            text = answer.read().decode()
-    except (urllib.error.URLError, OSError):
-        return 0
-    return round(sum(float(value) for value in _BUSY.findall(text)))
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            text: str = answer.read().decode()
+    except (OSError, http.client.HTTPException):
+        return None
+    return text
 
 
 class Supervisor:
@@ -125,38 +153,58 @@ class Supervisor:
 
     Args:
         command: its command line.
-        metrics_url: where it counts.
+        http_port, metrics_port: where it listens.
         drain_seconds: how long to wait for what is in flight.
+        shared_memory_prefix: of the names that its Python models have in /dev/shm.
     """
 
-    def __init__(self, command: Sequence[str], metrics_url: str, drain_seconds: float) -> None:
-        self._metrics_url = metrics_url
+    def __init__(
+        self, command: Sequence[str], http_port: int, metrics_port: int, drain_seconds: float, shared_memory_prefix: str
+    ) -> None:
+        self._command = command
+        self._http_port = http_port
+        self._metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
         self._drain_seconds = drain_seconds
+        self._shared_memory_prefix = shared_memory_prefix
         self._asked = threading.Event()
         self._asked_again = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
-        # Of its own session: a terminal's Ctrl-C reaches us alone.
-        self._process = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent)
 
     def run(self) -> int:
         """Until tritonserver ends. Returns the exit status: 128 + n where signal n ended it."""
-        while self._process.poll() is None and not self._asked.wait(POLL_SECONDS):
-            pass
+        try:
+            with_second_start(self._launch, _say)
+        except CrashedWhileLoading:
+            pass  # its status says so
+        else:
+            while self._process.poll() is None and not self._asked.wait(POLL_SECONDS):
+                pass
         if self._process.poll() is None:
             self._drain()
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-        status = self._process.wait()
-        # Models that did not end with it: each is a process of its own, in its session.
-        kill_group(self._process.pid)
+        status = self._end() if self._process.poll() is None else self._process.wait()
+        self._clear()
         return status if status >= 0 else 128 - status
 
     def _ask(self, _number: int, _frame: FrameType | None) -> None:
         (self._asked_again if self._asked.is_set() else self._asked).set()
+
+    def _launch(self) -> None:
+        """Starts tritonserver and waits until its models are loaded, or it ends, or it is asked to end.
+
+        Raises:
+            CrashedWhileLoading: nothing of it runs any more.
+        """
+        # Of its own session: a terminal's Ctrl-C reaches us alone.
+        self._process = subprocess.Popen(self._command, start_new_session=True, preexec_fn=die_with_parent)
+        # It answers for its metrics when all models are loaded.
+        while self._process.poll() is None and _metrics(self._metrics_url) is None:
+            if self._asked.wait(POLL_SECONDS):
+                return
+        status = self._process.poll()
+        if status is not None and crashed(status):
+            self._clear()
+            raise CrashedWhileLoading(f"tritonserver ended with status {status}")
 
     def _drain(self) -> None:
         deadline = time.monotonic() + self._drain_seconds
@@ -174,6 +222,29 @@ class Supervisor:
                 _say("asked again: ending at once")
                 return
 
+    def _end(self) -> int:
+        """Tells tritonserver to end, and waits for it. Returns its status; 0 where only idle connections kept it."""
+        self._process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + END_SECONDS
+        busy_until = time.monotonic()
+        while time.monotonic() < deadline:
+            with suppress(subprocess.TimeoutExpired):
+                return self._process.wait(POLL_SECONDS)
+            if in_flight(self._metrics_url) > 0 or not all_idle(self._http_port):
+                busy_until = time.monotonic()
+            elif time.monotonic() - busy_until > IDLE_SECONDS:
+                _say("nothing is in flight, and only idle HTTP connections are left: ending without them")
+                self._process.kill()
+                self._process.wait()
+                return 0
+        self._process.kill()
+        return self._process.wait()
+
+    def _clear(self) -> None:
+        """Ends the models that did not end with tritonserver: each is a process of its own, in its session."""
+        kill_group(self._process.pid)
+        remove_shared_memory(self._shared_memory_prefix)
+
 
 def main(extra: Sequence[str]) -> int:
     """Serves until told to end. Returns the exit status."""
@@ -183,14 +254,16 @@ def main(extra: Sequence[str]) -> int:
         _say(str(error))
         return 2
     known_flags = subprocess.run([TRITONSERVER, "--help"], capture_output=True, text=True, check=False)
-    command = command_line(options, known_flags.stdout + known_flags.stderr, extra)
-    metrics_url = f"http://127.0.0.1:{_metrics_port(extra)}/metrics"
-    return Supervisor(command, metrics_url, options.drain_seconds).run()
+    prefix = f"audiocraft_container_{os.getpid()}_{uuid.uuid4().hex[:12]}_"
+    command = command_line(options, known_flags.stdout + known_flags.stderr, prefix, extra)
+    ports = _port(command, "http", 8000), _port(command, "metrics", 8002)
+    return Supervisor(command, *ports, options.drain_seconds, prefix).run()
 
 
-def _metrics_port(extra: Sequence[str]) -> int:
-    ports = [argument.partition("=")[2] for argument in extra if argument.startswith("--metrics-port=")]
-    return int(ports[-1]) if ports else 8002
+def _port(command: Sequence[str], name: str, default: int) -> int:
+    flag = f"--{name}-port="
+    given = [argument.removeprefix(flag) for argument in command if argument.startswith(flag)]
+    return int(given[-1]) if given else default
 
 
 def _say(line: str) -> None:

@@ -69,6 +69,7 @@ def test_every_family_says_what_it_is(server: EmbeddedServer) -> None:
         "audiocraft_slots": "gauge",
         "audiocraft_active_slots": "gauge",
         "audiocraft_waiting_requests": "gauge",
+        "audiocraft_diffusing_requests": "gauge",
         "audiocraft_frames_total": "counter",
         "audiocraft_audio_seconds_total": "counter",
         "audiocraft_requests_total": "counter",

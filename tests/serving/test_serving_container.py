@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -20,16 +22,17 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from audiocraft_client import Client, ServerUnreachable
 
-from audiocraft_triton.serving.container import ContainerOptions, command_line, in_flight
+from audiocraft_triton.serving.arguments import INNER_CALLS, SERVING_ARGUMENTS, THREADS_PER_MODEL
+from audiocraft_triton.serving.container import EXIT_SECONDS, ContainerOptions, command_line, in_flight
 from audiocraft_triton.serving.embedded.installation import (
     build_backend_directory,
     find_installation,
     server_environment,
 )
+from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 
 PATIENCE = 300.0
 KEY = "0123456789abcdef"
-SHARED_MEMORY = f"audiocraft_container_{os.getpid()}_"
 
 
 class Container:
@@ -55,7 +58,6 @@ class Container:
             *("--grpc-address=127.0.0.1", f"--grpc-port={self.grpc}"),
             *("--metrics-address=127.0.0.1", f"--metrics-port={self.metrics}"),
             f"--exit-timeout-secs={exit_seconds}",
-            f"--backend-config=python,shm-region-prefix-name={SHARED_MEMORY}",
             "--grpc-max-connection-age=1000",  # the streams of these tests take longer, and have to survive it
         ]
         self.log = folder / "log.txt"
@@ -65,7 +67,6 @@ class Container:
                 env=environment, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         _until(lambda: self.process.poll() is not None or self._ready(), "the server is ready", self.log)
-        assert self.process.poll() is None, self.log.read_text()
 
     def _ready(self) -> bool:
         try:
@@ -86,20 +87,35 @@ class Container:
 
 
 @pytest.fixture
-def start(model_repository: Path, tmp_path: Path) -> Iterator[Callable[[int, int], Container]]:
-    """Starts a container that drains, and tritonserver in it that ends, for so many seconds at most."""
+def run(tmp_path: Path) -> Iterator[Callable[..., Container]]:
+    """Starts a container with a repository, and tritonserver in it; each ends within so many seconds."""
     started: list[Container] = []
 
-    def start(drain_seconds: int, exit_seconds: int) -> Container:
-        started.append(Container(model_repository, tmp_path, drain_seconds, exit_seconds))
+    def run(repository: Path, drain_seconds: int = 10, exit_seconds: int = 30) -> Container:
+        started.append(Container(repository, tmp_path, drain_seconds, exit_seconds))
         return started[-1]
 
-    yield start
+    yield run
     for container in started:
+        ended = container.process.poll() is not None
         container.process.kill()
         container.process.wait()
-    for region in Path("/dev/shm").glob(f"{SHARED_MEMORY}*"):  # of a model that was killed; a container's die with it
-        region.unlink()
+        regions = list(Path("/dev/shm").glob(f"audiocraft_container_{container.process.pid}_*"))
+        for region in regions:  # of a container that was killed here
+            region.unlink()
+        assert not (ended and regions), "a container that ends leaves no shared memory"
+
+
+@pytest.fixture
+def start(model_repository: Path, run: Callable[..., Container]) -> Callable[[int, int], Container]:
+    """The same with all models, ready."""
+
+    def start(drain_seconds: int, exit_seconds: int) -> Container:
+        container = run(model_repository, drain_seconds, exit_seconds)
+        assert container.process.poll() is None, container.log.read_text()
+        return container
+
+    return start
 
 
 def test_sigterm_under_16_streams_loses_none(start: Callable[[int, int], Container]) -> None:
@@ -111,7 +127,6 @@ def test_sigterm_under_16_streams_loses_none(start: Callable[[int, int], Contain
         assert [stream.result() for stream in streams] == [6.0] * 16
     assert container.process.wait(PATIENCE) == 0, container.log.read_text()
     assert "draining: 16 in flight" in container.log.read_text()
-    assert not list(Path("/dev/shm").glob(f"{SHARED_MEMORY}*"))
 
 
 def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[int, int], Container]) -> None:
@@ -140,17 +155,78 @@ def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[int,
     assert "8 in flight after 1 seconds" in container.log.read_text()
 
 
+def test_an_idle_connection_neither_delays_the_end_nor_makes_it_a_failure(
+    repository: Path, run: Callable[..., Container]
+) -> None:
+    container = run(repository)
+    caller = http.client.HTTPConnection("127.0.0.1", container.http)
+    caller.request("GET", "/v2/health/ready")
+    assert caller.getresponse().read() == b""
+    assert caller.sock is not None, "the connection is kept open"
+    started = time.monotonic()
+    container.process.send_signal(signal.SIGTERM)
+    assert container.process.wait(PATIENCE) == 0, container.log.read_text()
+    assert time.monotonic() - started < EXIT_SECONDS
+    assert "only idle HTTP connections are left" in container.log.read_text()
+    caller.close()
+
+
+def test_a_crash_while_loading_gets_one_more_start(
+    crashing: Callable[[int], Path], run: Callable[..., Container]
+) -> None:
+    container = run(crashing(1))
+    assert container.process.poll() is None, container.log.read_text()
+    assert "tritonserver crashed before it was ready: it is started once more" in container.log.read_text()
+    container.process.send_signal(signal.SIGTERM)
+    assert container.process.wait(PATIENCE) == 0, container.log.read_text()
+
+
+def test_a_second_crash_while_loading_ends_the_container(
+    crashing: Callable[[int], Path], run: Callable[..., Container]
+) -> None:
+    repository = crashing(2)
+    container = run(repository)
+    assert container.process.wait(PATIENCE) == 128 + signal.SIGABRT
+    assert (repository.parent / "starts").read_text() == ".."
+
+
+def test_a_crash_after_loading_is_not_hidden_by_another_start(repository: Path, run: Callable[..., Container]) -> None:
+    container = run(repository)
+    [tritonserver] = Path(f"/proc/{container.process.pid}/task/{container.process.pid}/children").read_text().split()
+    os.kill(int(tritonserver), signal.SIGABRT)
+    assert container.process.wait(PATIENCE) == 128 + signal.SIGABRT
+    assert "once more" not in container.log.read_text()
+
+
 def test_the_command_line_is_locked_down(tmp_path: Path) -> None:
     options = ContainerOptions.of({"AUDIOCRAFT_MODEL_REPOSITORY": str(tmp_path)})
-    command = command_line(options, "--http-max-input-size <integer>", ["--log-verbose=1"])
+    command = command_line(options, "--http-max-input-size <integer>", "region_", ["--log-verbose=1"])
     assert {"--model-control-mode=none", "--disable-auto-complete-config", "--strict-readiness=true"} <= set(command)
     assert "--http-max-input-size=100663296" in command
     assert not any(argument.startswith("--grpc-max-response-pool-size") for argument in command)
     assert command[-1] == "--log-verbose=1"
+    assert "--backend-config=python,shm-region-prefix-name=region_" in command
     keys = {argument.rpartition("=")[2] for argument in command if "restricted" in argument}
     assert len(keys) == 1
     assert len(keys.pop()) == 64
     assert ContainerOptions.of({"AUDIOCRAFT_MODEL_REPOSITORY": str(tmp_path)}).admin_key != options.admin_key
+
+
+def test_a_slow_reader_never_makes_a_thread_of_its_model_wait(tmp_path: Path) -> None:
+    options = ContainerOptions.of({"AUDIOCRAFT_MODEL_REPOSITORY": str(tmp_path)})
+    command = command_line(options, "--grpc-max-response-pool-size <integer>", "region_", [])
+    [limit] = [argument.rpartition("=")[2] for argument in command if "response-pool" in argument]
+    assert int(limit) > 300 / 0.1, "chunks of the longest clip"
+
+
+def test_the_threads_of_a_model_serve_its_inner_calls_and_leave_some_for_its_streams() -> None:
+    assert f"--backend-config=python,thread-pool-size={THREADS_PER_MODEL}" in SERVING_ARGUMENTS
+    assert sum(INNER_CALLS.values()) < THREADS_PER_MODEL <= 32
+    for model, calls in INNER_CALLS.items():
+        config = (MODEL_REPOSITORY / model / "config.pbtxt").read_text()
+        batch = int(re.search(r"^max_batch_size: (\d+)", config, re.MULTILINE).group(1))
+        processes = int(re.search(r"count: (\d+)", config).group(1))
+        assert calls == 2 * max(batch, 1) * processes, "one that is computed, and one that waits"
 
 
 @pytest.mark.parametrize(

@@ -33,13 +33,6 @@ from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 SHARED_MEMORY = Path("/dev/shm")
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("one-model") / "model_repository"
-    shutil.copytree(MODEL_REPOSITORY / "musicgen", folder / "musicgen", ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
-
-
 def on_free_ports(repository: Path = MODEL_REPOSITORY, **others: object) -> Options:
     return Options(repository, **{"http_port": 0, "grpc_port": 0, "metrics_port": 0, "ready_timeout": 60, **others})
 
@@ -163,37 +156,21 @@ def test_a_model_that_does_not_load_is_named_with_its_reason_and_nothing_is_left
     assert server.pid is None
 
 
-def crashing(repository: Path, folder: Path, starts: int) -> Path:
-    """A repository whose model brings the whole server down in its first so many starts."""
-    model = folder / "repository" / "musicgen"
-    shutil.copytree(repository / "musicgen", model)
-    (model / "1" / "model.py").write_text(
-        "import os, pathlib, signal\n"
-        "class TritonPythonModel:\n"
-        "    def initialize(self, args):\n"
-        f"        count = pathlib.Path({str(folder / 'starts')!r})\n"
-        "        with count.open('a') as file: file.write('.')\n"
-        f"        if count.stat().st_size <= {starts}: os.kill(os.getppid(), signal.SIGABRT)\n"
-        "    def execute(self, requests):\n"
-        "        return []\n"
-    )
-    return model.parent
-
-
-def test_a_server_that_crashes_while_it_loads_is_started_once_more(repository: Path, tmp_path: Path) -> None:
+def test_a_server_that_crashes_while_it_loads_is_started_once_more(crashing: Callable[[int], Path]) -> None:
     lines: list[LogLine] = []
-    with EmbeddedServer(on_free_ports(crashing(repository, tmp_path, 1)), show=lines.append) as server:
+    with EmbeddedServer(on_free_ports(crashing(1)), show=lines.append) as server:
         assert status(f"{server.http_url}/v2/models/musicgen/ready") == 200
     assert [line.text for line in lines if "once more" in line.text] == [
         "tritonserver crashed before it was ready: it is started once more"
     ]
 
 
-def test_a_server_that_crashes_again_is_given_up(repository: Path, tmp_path: Path) -> None:
-    server = EmbeddedServer(on_free_ports(crashing(repository, tmp_path, 2)))
+def test_a_server_that_crashes_again_is_given_up(crashing: Callable[[int], Path]) -> None:
+    repository = crashing(2)
+    server = EmbeddedServer(on_free_ports(repository))
     with pytest.raises(ServerFailed, match=r"ended with status -6 before it was ready"):
         server.start()
-    assert (tmp_path / "starts").read_text() == ".."
+    assert (repository.parent / "starts").read_text() == ".."
     assert server.pid is None
 
 

@@ -2,3 +2,7 @@
 
 Runs only inside Triton's Python backend, which provides `triton_python_backend_utils`.
 """
+
+from audiocraft_triton.serving.adapters.process_end import skip_teardown
+
+skip_teardown()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -114,6 +116,29 @@ class MetricsPublisher:
 
     def _histogram(self, name: str, description: str, buckets: list[float]) -> Any:
         return self._family(name, description, "HISTOGRAM").Metric(labels=self._labels, buckets=buckets)
+
+
+class InFlightGauge:
+    """Counts the requests that a model without an engine answers, where that takes long: a drain waits for them.
+
+    Args:
+        name, description: the metric's.
+        model: the name that callers know.
+    """
+
+    def __init__(self, name: str, description: str, model: str) -> None:
+        self._family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.GAUGE)
+        self._metric = self._family.Metric(labels={"model": model})
+        self._metric.set(0)  # a process that was started anew finds the old value
+
+    @contextmanager
+    def counting(self, requests: int) -> Iterator[None]:
+        """Counts so many requests until the block ends."""
+        self._metric.increment(requests)
+        try:
+            yield
+        finally:
+            self._metric.increment(-requests)
 
 
 def thin(values: list[float], most: int) -> list[float]:

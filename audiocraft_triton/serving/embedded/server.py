@@ -22,7 +22,14 @@ from pathlib import Path
 from types import TracebackType
 
 from audiocraft_triton.serving.arguments import SERVING_ARGUMENTS
-from audiocraft_triton.serving.child import die_with_parent, kill_group
+from audiocraft_triton.serving.child import (
+    CrashedWhileLoading,
+    crashed,
+    die_with_parent,
+    kill_group,
+    remove_shared_memory,
+    with_second_start,
+)
 from audiocraft_triton.serving.embedded.installation import (
     Installation,
     build_backend_directory,
@@ -31,10 +38,6 @@ from audiocraft_triton.serving.embedded.installation import (
 )
 from audiocraft_triton.serving.embedded.log import LogLine, LogReader
 from audiocraft_triton.serving.repository import MODEL_REPOSITORY
-
-_SHARED_MEMORY = Path("/dev/shm")
-_CRASHES = {-signal.SIGABRT, -signal.SIGBUS, -signal.SIGSEGV}
-"""Exit statuses of a program that fell over by itself: nobody stopped it, and it refused nothing."""
 
 
 class ServerFailed(RuntimeError):
@@ -49,7 +52,7 @@ class ServerFailed(RuntimeError):
         self.bad_option = bad_option
 
 
-class _Crashed(ServerFailed):
+class _Crashed(ServerFailed, CrashedWhileLoading):
     """The server died of itself while it loaded its models."""
 
 
@@ -137,20 +140,15 @@ class EmbeddedServer:
     def start(self) -> None:
         """Starts the server and returns when every model is ready.
 
-        On a machine that is short of processor time 24.10 now and then dies while it loads, of a lock in shared memory
-        (`boost::interprocess::lock_exception`). So a server that crashes is given a second chance.
+        A server that crashes while it loads is given a second chance: see `with_second_start`.
 
         Raises:
             ServerFailed: it did not become ready; nothing of it is left.
         """
-        try:
-            self._start()
-        except _Crashed:
-            self._show(LogLine("WARNING", "tritonserver crashed before it was ready: it is started once more"))
-            self._errors.clear()
-            self._start()
+        with_second_start(self._start, lambda line: self._show(LogLine("WARNING", line)))
 
     def _start(self) -> None:
+        self._errors.clear()
         installation = find_installation()
         self._backends = Path(tempfile.mkdtemp(prefix="audiocraft-triton-backends-"))
         try:
@@ -182,8 +180,7 @@ class EmbeddedServer:
                 self._process.wait()
                 self._log_thread.join(timeout=5)
                 self._process = None
-        for leftover in _SHARED_MEMORY.glob(f"{self._shared_memory_prefix}*"):
-            leftover.unlink(missing_ok=True)
+        remove_shared_memory(self._shared_memory_prefix)
         shutil.rmtree(self._backends, ignore_errors=True)
 
     def wait(self) -> int:
@@ -251,7 +248,7 @@ class EmbeddedServer:
             status = self._process.poll()
             if status is not None:
                 self._log_thread.join(timeout=5)
-                failure = _Crashed if status in _CRASHES else ServerFailed
+                failure = _Crashed if crashed(status) else ServerFailed
                 raise failure(
                     f"tritonserver ended with status {status} before it was ready:\n" + "\n".join(self._errors)
                 )

@@ -12,6 +12,7 @@ from audiocraft_triton.contract.codes import check_codes
 from audiocraft_triton.contract.parameters import BY_NAME, MAX_SEED
 from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
 from audiocraft_triton.serving.adapters import tensors
+from audiocraft_triton.serving.adapters.metrics import InFlightGauge
 from audiocraft_triton.serving.adapters.settings import Settings
 
 
@@ -27,9 +28,20 @@ class TritonPythonModel:
         codec = self._diffusion.codec
         self._bounds = (codec.num_codebooks, codec.cardinality, codec.frame_rate)
         self._diffusion.decode(np.zeros((1, codec.num_codebooks, 10), np.int32), [0])
+        self._in_flight = InFlightGauge(
+            "audiocraft_diffusing_requests", "Requests that are decoded by diffusion", settings.model
+        )
 
     def execute(self, requests: list[Any]) -> list[Any]:
         """Returns one response a request, in order."""
+        with self._in_flight.counting(len(requests)):
+            return self._answers(requests)
+
+    def finalize(self) -> None:
+        """Has the server forget the metric."""
+        del self._in_flight
+
+    def _answers(self, requests: list[Any]) -> list[Any]:
         responses: dict[int, Any] = {}
         clips: dict[int, tuple[Any, list[int]]] = {}
         for index, request in enumerate(requests):

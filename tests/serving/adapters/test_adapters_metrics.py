@@ -113,3 +113,15 @@ def test_a_server_that_takes_no_metrics_is_said_once_and_nothing_is_lost(
     publisher.close()
     assert len(triton.warnings) == 1
     assert metric.value == 50
+
+
+def test_requests_in_flight_are_counted_while_they_are_answered_and_forgotten_if_that_fails(triton: FakeTriton) -> None:
+    from audiocraft_triton.serving.adapters.metrics import InFlightGauge
+
+    gauge = InFlightGauge("audiocraft_diffusing_requests", "decoded by diffusion", "multiband_diffusion")
+    counted = _only(triton, "audiocraft_diffusing_requests", model="multiband_diffusion")
+    with gauge.counting(3), gauge.counting(1):
+        assert counted.value == 4
+    with pytest.raises(RuntimeError), gauge.counting(2):
+        raise RuntimeError("out of memory")
+    assert counted.value == 0

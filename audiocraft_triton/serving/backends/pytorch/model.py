@@ -16,6 +16,10 @@ import numpy as np
 import torch
 import triton_python_backend_utils as pb_utils
 
+from audiocraft_triton.serving.adapters.process_end import skip_teardown
+
+skip_teardown()
+
 
 class TritonPythonModel:
     """One TorchScript file on one device."""
