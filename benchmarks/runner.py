@@ -19,7 +19,7 @@ from benchmarks.contenders.contender import (
 )
 from benchmarks.measure import Percentiles, percentiles, repeated
 from benchmarks.results import Row, Throughput
-from training.seeded_checkpoint import FRAME_RATE
+from training.architecture import FRAME_RATE
 
 Say = Callable[[str], None]
 

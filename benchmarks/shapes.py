@@ -18,7 +18,7 @@ import torch
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE
 from audiocraft_triton.checkpoints.upstream import builders
 from audiocraft_triton.contract.errors import CheckpointError
-from training.seeded_checkpoint import (
+from training.architecture import (
     DEMO,
     MUSIC,
     TEXT_ENCODER_FOLDER,
@@ -26,10 +26,9 @@ from training.seeded_checkpoint import (
     codec_config,
     initial_lm_state,
     lm_config,
-    make_seeded_checkpoints,
     save,
-    write_text_encoder,
 )
+from training.seeded_checkpoint import make_seeded_checkpoints, write_text_encoder
 
 _SHAPE_FILE = "shape.json"
 _SEED = 2306

@@ -21,6 +21,9 @@ from torch import nn
 from audiocraft_triton.checkpoints.layout import CODEC_FILE
 from audiocraft_triton.checkpoints.upstream import builders
 from training.adversary import AdversarySizes, make_adversary
+from training.architecture import DEMO, Kind, codec_config, save
+from training.architecture import MUSIC as MUSIC_KIND
+from training.architecture import SOUND as SOUND_KIND
 from training.audio_crops import CropBatches, audio_files, crop_loader
 from training.augmentation import random_loudness
 from training.codebooks import perplexities, revive_dead_entries
@@ -32,14 +35,6 @@ from training.runtime import (
     join_workers,
     seed_everything,
 )
-from training.seeded_checkpoint import (
-    DEMO,
-    Kind,
-    codec_config,
-    save,
-)
-from training.seeded_checkpoint import MUSIC as MUSIC_KIND
-from training.seeded_checkpoint import SOUND as SOUND_KIND
 from training.upstream import SISNR, Balancer, CosineLRScheduler, MultiScaleMelSpectrogramLoss
 from training.weight_average import WeightAverage
 

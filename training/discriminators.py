@@ -22,6 +22,7 @@ from audiocraft_triton.checkpoints.upstream import CompressionModel
 from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.scoring.discriminators import DiscriminatorSet
 from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration
+from training.architecture import save
 from training.audio_crops import CropBatches, crop_loader
 from training.calibration import fit_calibration
 from training.fakes import alike, corrupt, round_trip
@@ -42,7 +43,6 @@ from training.runtime import (
     join_workers,
     seed_everything,
 )
-from training.seeded_checkpoint import save
 from training.splits import Splits, split_files
 from training.upstream import CosineLRScheduler
 

@@ -23,6 +23,9 @@ from torch.nn import functional
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE, Checkpoint
 from audiocraft_triton.checkpoints.upstream import LMModel, T5Conditioner, builders
 from audiocraft_triton.contract.errors import InvalidRequest
+from training.architecture import DEMO, TEXT_ENCODER_FOLDER, Kind, lm_config, save
+from training.architecture import MUSIC as MUSIC_KIND
+from training.architecture import SOUND as SOUND_KIND
 from training.padded_attention import replace_cross_attention
 from training.runtime import (
     Report,
@@ -32,15 +35,6 @@ from training.runtime import (
     join_workers,
     seed_everything,
 )
-from training.seeded_checkpoint import (
-    DEMO,
-    TEXT_ENCODER_FOLDER,
-    Kind,
-    lm_config,
-    save,
-)
-from training.seeded_checkpoint import MUSIC as MUSIC_KIND
-from training.seeded_checkpoint import SOUND as SOUND_KIND
 from training.text_encoder import (
     TextEncoderSizes,
     text_encoder_config,

@@ -8,7 +8,6 @@ music. Only sizes differ from upstream's configs; a `Shape` holds them. Training
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,22 @@ from audiocraft_triton.checkpoints.layout import (
 )
 from audiocraft_triton.checkpoints.upstream import EncodecModel, builders
 from audiocraft_triton.scoring.discriminators import DiscriminatorSet
+from training.architecture import (
+    CODEBOOKS,
+    DEMO,
+    FRAME_RATE,
+    MUSIC,
+    SOUND,
+    TEXT_ENCODER_FOLDER,
+    Kind,
+    Shape,
+    codec_config,
+    initial_lm_state,
+    lm_config,
+    save,
+)
 from training.initialization import make_responsive
 from training.upstream import T5Config, T5EncoderModel, T5Tokenizer
-
-CODEBOOKS = 4
-FRAME_RATE = 50
-TEXT_ENCODER_FOLDER = "t5"
 
 _VOCABULARY = """
 a an the of and with in on at for to slow fast calm energetic happy sad dark bright soft loud deep warm
@@ -37,50 +46,6 @@ rock jazz blues folk pop techno house ambient classical waltz march lullaby funk
 major minor key tempo bpm distorted acoustic electric
 rain wind thunder water sea fire birds dog cat engine car siren alarm bell footsteps door glass crowd
 """.split()  # noqa: SIM905
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What sets the music checkpoint and the sound checkpoint apart."""
-
-    folder: str
-    sample_rate: int
-    ratios: tuple[int, ...]
-    max_duration: float
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes of a checkpoint.
-
-    Attributes:
-        dim, layers, heads: of the language model.
-        card: size of each codebook.
-        codec_filters: channels of EnCodec's outermost layer.
-        latent: width of what EnCodec quantizes.
-        text_width, text_layers, text_heads, text_head_width, text_feed_forward: of the T5.
-    """
-
-    dim: int
-    layers: int
-    heads: int
-    card: int
-    codec_filters: int
-    latent: int
-    text_width: int
-    text_layers: int
-    text_heads: int
-    text_head_width: int
-    text_feed_forward: int
-
-
-DEMO = Shape(
-    dim=64, layers=2, heads=4, card=512, codec_filters=4, latent=32,
-    text_width=32, text_layers=2, text_heads=2, text_head_width=16, text_feed_forward=64,
-)  # fmt: skip
-MUSIC = Kind("music", 32_000, (8, 5, 4, 4), 30.0, seed=2306)
-SOUND = Kind("sound", 16_000, (8, 5, 4, 2), 10.0, seed=2209)
 
 
 def make_seeded_checkpoints(directory: Path, report: Callable[[str], None] = print) -> None:
@@ -100,11 +65,6 @@ def make_seeded_checkpoints(directory: Path, report: Callable[[str], None] = pri
         report(f"{kind.folder} checkpoint written to {folder}")
 
 
-def save(path: Path, state: dict[str, Any], config: DictConfig) -> None:
-    """Writes weights and config as audiocraft's exporter does."""
-    torch.save({"best_state": state, "xp.cfg": OmegaConf.to_yaml(config)}, path)
-
-
 def write_text_encoder(folder: Path, shape: Shape) -> None:
     """Writes an untrained T5 encoder, and a tokenizer that knows the words of music and sound."""
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
@@ -118,37 +78,6 @@ def write_text_encoder(folder: Path, shape: Shape) -> None:
         dropout_rate=0.0, is_encoder_decoder=False, use_cache=False,
     )  # fmt: skip
     T5EncoderModel(config).save_pretrained(folder)
-
-
-def codec_config(kind: Kind, shape: Shape) -> DictConfig:
-    """The config in compression_state_dict.bin."""
-    return OmegaConf.create(
-        {
-            "compression_model": "encodec",
-            "device": "cpu",
-            "sample_rate": kind.sample_rate,
-            "channels": 1,
-            "encodec": {
-                "autoencoder": "seanet", "quantizer": "rvq", "sample_rate": kind.sample_rate, "channels": 1,
-                "causal": False, "renormalize": False,
-            },
-            "seanet": {
-                "dimension": shape.latent, "channels": 1, "causal": False, "n_filters": shape.codec_filters,
-                "n_residual_layers": 1, "ratios": list(kind.ratios),
-                "activation": "ELU", "activation_params": {"alpha": 1.0},
-                "norm": "weight_norm", "norm_params": {}, "kernel_size": 7, "residual_kernel_size": 3,
-                "last_kernel_size": 7, "dilation_base": 2, "pad_mode": "reflect", "true_skip": True, "compress": 2,
-                "lstm": 2, "disable_norm_outer_blocks": 0,
-                "encoder": {}, "decoder": {"trim_right_ratio": 1.0, "final_activation": None,
-                                           "final_activation_params": None},
-            },
-            "rvq": {
-                "n_q": CODEBOOKS, "q_dropout": False, "bins": shape.card, "decay": 0.99, "kmeans_init": True,
-                "kmeans_iters": 5, "threshold_ema_dead_code": 2, "orthogonal_reg_weight": 0.0,
-                "orthogonal_reg_active_codes_only": False,
-            },
-        }
-    )  # fmt: skip
 
 
 def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
@@ -178,61 +107,6 @@ def _scale_last_layer(codec: EncodecModel, factor: float) -> None:
     convolution = codec.decoder.model[-1].conv.conv
     convolution.weight_g.mul_(factor)
     convolution.bias.mul_(factor)
-
-
-def lm_config(kind: Kind, shape: Shape) -> DictConfig:
-    """The config in state_dict.bin."""
-    return OmegaConf.create(
-        {
-            "lm_model": "transformer_lm",
-            "device": "cpu",
-            "dtype": "float32",
-            "sample_rate": kind.sample_rate,
-            "channels": 1,
-            "dataset": {"segment_duration": kind.max_duration},
-            "transformer_lm": {
-                "n_q": CODEBOOKS, "card": shape.card, "dim": shape.dim, "num_heads": shape.heads,
-                "num_layers": shape.layers, "hidden_scale": 4,
-                "dropout": 0.0, "emb_lr": None, "activation": "gelu", "norm_first": True, "bias_ff": False,
-                "bias_attn": False, "bias_proj": False, "past_context": None, "causal": True, "custom": False,
-                "memory_efficient": True, "attention_as_float32": False, "layer_scale": None,
-                "positional_embedding": "sin", "xpos": False, "checkpointing": "none", "weight_init": "gaussian",
-                "depthwise_init": "current", "zero_bias_init": True, "norm": "layer_norm", "cross_attention": False,
-                "qk_layer_norm": False, "qk_layer_norm_cross": False, "attention_dropout": None, "kv_repeat": 1,
-                "two_step_cfg": False,
-            },
-            "codebooks_pattern": {
-                "modeling": "delay",
-                "delay": {"delays": list(range(CODEBOOKS)), "flatten_first": 0, "empty_initial": 0},
-            },
-            "conditioners": {
-                "args": {"merge_text_conditions_p": 0.0, "drop_desc_p": 0.0},
-                "description": {
-                    "model": "t5",
-                    "t5": {"name": TEXT_ENCODER_FOLDER, "finetune": False, "word_dropout": 0.0,
-                           "normalize_text": False},
-                },
-            },
-            "fuser": {
-                "cross_attention_pos_emb": False, "cross_attention_pos_emb_scale": 1, "sum": [], "prepend": [],
-                "cross": ["description"], "input_interpolate": [],
-            },
-            "attribute_dropout": {"args": {"active_on_eval": False}, "text": {"description": 0.0}},
-            "classifier_free_guidance": {"training_dropout": 0.3, "inference_coef": 3.0},
-        }
-    )  # fmt: skip
-
-
-def initial_lm_state(config: DictConfig, shape: Shape, device: str = "cpu") -> dict[str, torch.Tensor]:
-    """The weights in state_dict.bin as upstream initializes them; on the device "meta", their shapes alone."""
-    config = config.copy()
-    config.device = device
-    config.conditioners = {}  # the text encoder is not part of state_dict.bin, but for its projection
-    state: dict[str, torch.Tensor] = builders.get_lm_model(config).state_dict()
-    projection = torch.nn.Linear(shape.text_width, shape.dim, device=device)
-    for name, tensor in projection.state_dict().items():
-        state[f"condition_provider.conditioners.description.output_proj.{name}"] = tensor
-    return state
 
 
 def _write_lm(folder: Path, kind: Kind) -> None:

@@ -8,7 +8,6 @@ written down in `checkpoint.lock.json`: given back as a lock, it fetches exactly
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,11 +26,10 @@ from huggingface_hub.errors import (
 
 from audiocraft_triton.checkpoints.convert import FILES, Precision, convert
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE, Checkpoint
+from audiocraft_triton.checkpoints.lock import LOCK_FILE, LOCK_FORMAT, Lock, file_facts, merged, read_lock, write_lock
 from audiocraft_triton.checkpoints.reading import experiment_config, read_package
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 
-LOCK_FILE = "checkpoint.lock.json"
-LOCK_FORMAT = 1
 _TEXT_ENCODER_FILES = (
     *("config.json", "model.safetensors", "spiece.model", "tokenizer.json"),
     *("tokenizer_config.json", "special_tokens_map.json"),
@@ -40,7 +38,6 @@ _DOWNLOADS = ".downloads"
 _SPACE = 2.2  # times the download: the files, their conversion, and some
 
 Report = Callable[[str], None]
-Lock = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +90,13 @@ def fetch(
         InvalidRequest: a lock that lacks a name, or a folder that holds something else.
         CheckpointError: the hub refuses or can't be reached, a checksum differs, or a file is no checkpoint.
     """
-    pinned = _read_lock(lock) if lock is not None else None
+    pinned = read_lock(lock) if lock is not None else None
     fetched: Lock = {"format": LOCK_FORMAT, "repositories": {}, "checkpoints": {}}
     for name in names:
         part = _fetch_one(name, out, revision, pinned, lm, report)
         fetched["repositories"] |= part["repositories"]
         fetched["checkpoints"] |= part["checkpoints"]
-    _write_lock(out / LOCK_FILE, _merged(out / LOCK_FILE, fetched))
+    write_lock(out / LOCK_FILE, merged(out / LOCK_FILE, fetched))
     return fetched
 
 
@@ -129,26 +126,26 @@ def _fetch_one(name: str, out: Path, revision: str, pinned: Lock | None, lm: Pre
         repositories[text_encoder] = _download(found, files, scratch / text_encoder, its_lock, report)
     _require_own_codec(Checkpoint(name, scratch))
     convert(Checkpoint(name, scratch), folder, lm=lm, rest="float32", report=report)
-    written = {str(path.relative_to(folder)): _facts(path) for path in _files(folder)}
+    written = {str(path.relative_to(folder)): file_facts(path) for path in _files(folder)}
     lock: Lock = {
         "format": LOCK_FORMAT,
         "repositories": repositories,
         "checkpoints": {name: {"lm": lm, "files": written}},
     }
-    _write_lock(folder / LOCK_FILE, lock)
+    write_lock(folder / LOCK_FILE, lock)
     shutil.rmtree(scratch)
     return lock
 
 
 def _verified(folder: Path, name: str, wanted: Mapping[str, Any] | None, revision: str, report: Report) -> Lock:
     """What is there, if it is whole and what was asked for."""
-    lock = _read_lock(folder / LOCK_FILE)
+    lock = read_lock(folder / LOCK_FILE)
     commit = lock["repositories"][name]["revision"]
     asked = wanted["revision"] if wanted else revision
     if asked not in (commit, "main"):
         raise InvalidRequest("out", str(folder), f"holds revision {commit}, not {asked}: choose another folder")
     for file, facts in lock["checkpoints"][name]["files"].items():
-        if not (folder / file).is_file() or _facts(folder / file) != facts:
+        if not (folder / file).is_file() or file_facts(folder / file) != facts:
             raise CheckpointError(f"{folder / file} is not what was fetched: remove {folder} and fetch again")
     report(f"{name} at {commit} is there already")
     return lock
@@ -187,7 +184,7 @@ def _download(
                     library_name="audiocraft-triton",
                 )
             )  # fmt: skip
-        facts[file.name] = _facts(path)
+        facts[file.name] = file_facts(path)
         problem = _difference(file, path, facts[file.name], wanted)
         if problem is not None:
             path.unlink()
@@ -226,14 +223,6 @@ def _require_own_codec(checkpoint: Checkpoint) -> None:
             )
 
 
-def _facts(path: Path) -> dict[str, Any]:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return {"sha256": digest.hexdigest(), "size": path.stat().st_size}
-
-
 def _git_blob(path: Path) -> str:
     content = path.read_bytes()
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
@@ -241,31 +230,6 @@ def _git_blob(path: Path) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
-
-
-def _read_lock(path: Path) -> Lock:
-    try:
-        lock = json.loads(path.read_text(encoding="utf-8"))
-        if lock["format"] != LOCK_FORMAT or not isinstance(lock["repositories"], dict):
-            raise KeyError
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidRequest("lock", str(path), f"is no {LOCK_FILE} that can be read") from error
-    return dict(lock)
-
-
-def _merged(path: Path, new: Lock) -> Lock:
-    old: Lock = _read_lock(path) if path.is_file() else {"repositories": {}, "checkpoints": {}}
-    return {
-        "format": LOCK_FORMAT,
-        "repositories": {**old["repositories"], **new["repositories"]},
-        "checkpoints": {**old["checkpoints"], **new["checkpoints"]},
-    }
-
-
-def _write_lock(path: Path, lock: Lock) -> None:
-    partial = path.with_name(f".{path.name}.part")
-    partial.write_text(json.dumps(lock, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def _endpoint() -> str | None:

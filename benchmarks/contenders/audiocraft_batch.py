@@ -14,7 +14,7 @@ import torch
 from audiocraft_triton.checkpoints.upstream import T5Conditioner
 from benchmarks.contenders.contender import Clips, Job, finish
 from benchmarks.upstream import MusicGen, T5Config
-from training.seeded_checkpoint import FRAME_RATE, TEXT_ENCODER_FOLDER
+from training.architecture import FRAME_RATE, TEXT_ENCODER_FOLDER
 
 
 @contextmanager

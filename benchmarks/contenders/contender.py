@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.seeded_checkpoint import Shape
+from training.architecture import Shape
 
 # All words are in the seeded checkpoints' vocabulary.
 _PROMPTS = (

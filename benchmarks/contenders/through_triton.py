@@ -20,7 +20,7 @@ from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
 from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 from benchmarks.contenders.contender import Clips, Job
 from benchmarks.measure import at_once
-from training.seeded_checkpoint import FRAME_RATE
+from training.architecture import FRAME_RATE
 
 _MODELS = ("musicgen", "musicgen_stream")
 _TIMEOUT = 600.0

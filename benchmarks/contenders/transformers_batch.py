@@ -28,12 +28,7 @@ from benchmarks.upstream import (
     T5Tokenizer,
     logging,
 )
-from training.seeded_checkpoint import (
-    CODEBOOKS,
-    FRAME_RATE,
-    MUSIC,
-    TEXT_ENCODER_FOLDER,
-)
+from training.architecture import CODEBOOKS, FRAME_RATE, MUSIC, TEXT_ENCODER_FOLDER
 
 
 @contextmanager

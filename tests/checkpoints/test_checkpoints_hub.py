@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from audiocraft_triton.checkpoints.hub import LOCK_FILE, fetch
+from audiocraft_triton.checkpoints.hub import fetch
+from audiocraft_triton.checkpoints.lock import LOCK_FILE
 from audiocraft_triton.cli.main import app
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.engine.engine import Engine

@@ -18,9 +18,9 @@ from audiocraft_triton.checkpoints.loading import load_codec
 from audiocraft_triton.checkpoints.reading import read_state
 from audiocraft_triton.contract.errors import InvalidRequest
 from training.adversary import AdversarySizes
+from training.architecture import Kind
 from training.audio_crops import audio_files, read_crop
 from training.codec import CodecRecipe, train_codec
-from training.seeded_checkpoint import Kind
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,9 +15,9 @@ from audiocraft_triton.checkpoints.layout import DIFFUSION_FILE, resolve
 from audiocraft_triton.checkpoints.loading import load_codec
 from audiocraft_triton.checkpoints.reading import read_state
 from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
+from training.architecture import Kind
 from training.codec import CodecRecipe, train_codec
 from training.diffusion import DiffusionRecipe, DiffusionTrainer, train_diffusion
-from training.seeded_checkpoint import Kind
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

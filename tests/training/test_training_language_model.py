@@ -21,10 +21,10 @@ from audiocraft_triton.checkpoints.loading import load_codec, load_lm
 from audiocraft_triton.checkpoints.reading import read_state
 from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.engine.engine import Engine
+from training.architecture import SOUND as SOUND_KIND
 from training.data.manifest import Clip, write_manifest
 from training.language_model import LanguageModelRecipe, LanguageModelTrainer, train_language_model
 from training.runtime import Worker
-from training.seeded_checkpoint import SOUND as SOUND_KIND
 from training.text_encoder import TextEncoderSizes, train_tokenizer
 from training.token_batches import TokenBatches
 from training.tokens import encode_dataset, read_tokens
