@@ -27,6 +27,8 @@ DIFFUSION_FILE = "mbd_musicgen_32khz.th"
 DISCRIMINATORS_FILE = "discriminators.bin"
 
 DEMO_CHECKPOINTS = {"demo": "music", "demo-sound": "sound"}
+SHIPPED_DEMO = Path(__file__).resolve().parent / "demo"
+"""The demo checkpoints that come with this package."""
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 
 
@@ -93,9 +95,9 @@ class Checkpoint:
 
 
 def demo_directory() -> Path:
-    """The folder of the demo checkpoints: AUDIOCRAFT_DEMO_CHECKPOINTS, else `demo` in this package."""
+    """The folder of the demo checkpoints: AUDIOCRAFT_DEMO_CHECKPOINTS, else those that come with this package."""
     given = os.environ.get("AUDIOCRAFT_DEMO_CHECKPOINTS")
-    return Path(given) if given else Path(__file__).resolve().parent / "demo"
+    return Path(given) if given else SHIPPED_DEMO
 
 
 def resolve(name: str) -> Checkpoint:

@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from audiocraft_triton.checkpoints.layout import demo_directory
+from audiocraft_triton.checkpoints.layout import SHIPPED_DEMO
 from audiocraft_triton.cli.preparation import export_if_needed
 from audiocraft_triton.cli.spectrogram import save_spectrogram
 from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
 
 SOUND_PROMPT = "rain on a window"
 SOUND_SECONDS = 3.0
-SOURCE_CLIP = demo_directory() / "source.flac"
+SOURCE_CLIP = SHIPPED_DEMO / "source.flac"
 """A piece that no model has seen: what realness is measured against."""
 NOISE_LEVEL = 0.1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -155,6 +156,8 @@ class Engine:
             del self._model, self._scheduler, self._preparation
         scheduler.close()
         preparation.close()
+        del scheduler, preparation
+        gc.collect()  # modules of audiocraft and transformers refer to themselves, depending on their versions
 
     def _submitted_or_failed(self, request: GenerationRequest, decode: bool) -> GenerationHandle:
         try:

@@ -41,7 +41,7 @@ def test_every_variable_of_triton_is_a_parameter_of_a_model(everything: list[Man
 
 
 def test_the_container_knows_the_variables_that_are_its_own() -> None:
-    source = (PROJECT / "serving" / "container.py").read_text()
+    source = (PROJECT / "audiocraft_triton" / "serving" / "container.py").read_text()
     for name in ("AUDIOCRAFT_DRAIN_SECONDS", "AUDIOCRAFT_MODEL_REPOSITORY", "AUDIOCRAFT_ADMIN_KEY"):
         assert name in source
 

@@ -139,7 +139,7 @@ def test_log_lines_are_json_and_tell_no_secrets() -> None:
 def test_a_traceback_shows_no_values(log_format: str) -> None:
     program = f"""
 import structlog
-from gateway.observability.log import configure_logging
+from audiocraft_triton.gateway.observability.log import configure_logging
 configure_logging("{log_format}")
 def fail(prompt):
     raise RuntimeError("a bug")

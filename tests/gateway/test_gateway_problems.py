@@ -146,6 +146,6 @@ def test_a_call_that_takes_too_long(start_gateway) -> None:
 
 def test_the_gateway_carries_no_model() -> None:
     heavy = ("torch", "audiocraft", "transformers", "engine")
-    code = f"import sys, gateway.app; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys, audiocraft_triton.gateway.app; print([name for name in {heavy} if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
