@@ -1,4 +1,4 @@
-"""The engine: audiocraft's tokens exactly, requests that don't disturb each other, and orderly refusals."""
+"""The engine: audiocraft's tokens, requests that don't disturb each other, and orderly refusals."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""From a request's text and melody to the vectors that the language model attends to, exactly as audiocraft makes them.
+"""From a request's text and melody to the vectors that the language model attends to, by audiocraft's conditioners.
 
 Each request is conditioned alone: upstream pads the texts of a batch to one length, and lets attention see the padding.
+A GPU's captured text encoder rounds otherwise than upstream's (see `captured_text`).
 """
 
 from __future__ import annotations

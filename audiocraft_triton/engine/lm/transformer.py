@@ -1,7 +1,8 @@
 """The language model: one forward pass for prefill and decode.
 
-It computes what audiocraft's `LMModel.forward` computes. Keys and values live in buffers that are allocated once, so
-that every step has the same shapes and addresses; how positions attend is left to an `Attention`.
+It computes what audiocraft's `LMModel.forward` computes, with sums in another order: logits differ in their last bits,
+and tokens where two candidates are nearly tied. Keys and values live in buffers that are allocated once, so that every
+step has the same shapes and addresses; how positions attend is left to an `Attention`.
 """
 
 from __future__ import annotations
