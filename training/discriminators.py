@@ -229,15 +229,22 @@ class DiscriminatorTrainer:
         return {"loss": loss.detach(), **accuracies}
 
     def _fakes(self, crops: torch.Tensor, generated: torch.Tensor | None) -> torch.Tensor:
-        """A fake for every crop: first corrupted ones, then generated ones, then the codec's."""
-        corrupted = round(self.recipe.corrupted * len(crops))
-        taken = 0 if generated is None else round(self.recipe.generated * len(crops))
-        parts = [
-            corrupt(crops[:corrupted]),
-            round_trip(self.codec, crops[corrupted + taken :], self.recipe.sample_rate),
-        ]
+        """A fake for every crop: first corrupted ones, then generated ones, then the codec's.
+
+        How the recipe's shares are rounded to whole clips is drawn for each step, so that they hold on average: even a
+        batch of one gets fakes of every kind, one after the other.
+        """
+        rounding = float(torch.rand(()))
+        corrupted = int(self.recipe.corrupted * len(crops) + rounding)
+        others = self.recipe.corrupted + (0.0 if generated is None else self.recipe.generated)
+        first_coded = int(others * len(crops) + rounding)
+        parts = []
+        if corrupted > 0:
+            parts.append(corrupt(crops[:corrupted]))
         if generated is not None:
-            parts.insert(1, generated[:taken])
+            parts.append(generated[corrupted:first_coded])
+        if first_coded < len(crops):
+            parts.append(round_trip(self.codec, crops[first_coded:], self.recipe.sample_rate))
         return torch.cat(parts)
 
     def _windows(self, crops: torch.Tensor, fakes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,14 @@ from audiocraft_triton.checkpoints.reading import read_state
 from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.scoring.discriminators import load_discriminators
 from audiocraft_triton.scoring.realness import DISCRIMINATORS
+from training import discriminators
 from training.data.manifest import Clip, write_manifest
-from training.discriminators import REPORT_FILE, DiscriminatorRecipe, train_discriminators
+from training.discriminators import (
+    REPORT_FILE,
+    DiscriminatorRecipe,
+    DiscriminatorTrainer,
+    train_discriminators,
+)
 from training.fakes import (
     CORRUPTIONS,
     alike,
@@ -76,6 +83,42 @@ def test_training_tells_source_from_codec_output(music: Path, codec: Checkpoint,
     assert found["steps"] == 60
 
 
+@pytest.mark.parametrize("with_generated", [False, True])
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 5])
+def test_any_batch_size_trains(codec: Checkpoint, batch: int, with_generated: bool) -> None:
+    torch.manual_seed(batch)
+    trainer = DiscriminatorTrainer(replace(TINY, corrupted=0.1, generated=0.45), load_codec(codec, CPU), CPU)
+    crops = 0.1 * torch.randn(batch, 1, 6000)
+    for _ in range(15):
+        made = trainer.step(crops, 0.1 * torch.randn(batch, 1, 6000) if with_generated else None)
+        assert all(torch.isfinite(value) for value in made.values())
+
+
+def test_a_batch_of_one_learns_from_every_kind_of_fake(codec: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(5)
+    recipe = replace(TINY, batch=1, corrupted=0.1, generated=0.45, steps=200)
+    trainer = DiscriminatorTrainer(recipe, load_codec(codec, CPU), CPU)
+    seen = {"corrupt": 0, "round_trip": 0}
+
+    def counted(name: str) -> None:
+        makes = getattr(discriminators, name)
+
+        def count(*arguments: Any) -> torch.Tensor:
+            seen[name] += 1
+            made: torch.Tensor = makes(*arguments)
+            return made
+
+        monkeypatch.setattr(discriminators, name, count)
+
+    counted("corrupt")
+    counted("round_trip")
+    crops, generated = 0.1 * torch.randn(1, 1, 6000), 0.1 * torch.randn(1, 1, 6000)
+    for _ in range(recipe.steps):
+        trainer.step(crops, generated)
+    assert seen["corrupt"] == pytest.approx(20, abs=13)  # three standard deviations
+    assert seen["round_trip"] == pytest.approx(90, abs=21)
+
+
 def test_a_resumed_training_writes_the_same_discriminators(music: Path, codec: Checkpoint, tmp_path: Path) -> None:
     assert train_discriminators(music, codec, tmp_path / "run", tmp_path / "straight", TINY, report=quiet)
     done = [
@@ -92,10 +135,10 @@ def test_a_resumed_training_writes_the_same_discriminators(music: Path, codec: C
 def test_what_is_written_loads_with_its_calibration(music: Path, codec: Checkpoint, tmp_path: Path) -> None:
     recipe = replace(TINY, steps=1)
     assert train_discriminators(music, codec, tmp_path / "run", tmp_path / "out", recipe, generated=music, report=quiet)
-    discriminators, config = load_discriminators(resolve(str(tmp_path / "out")))
+    loaded, config = load_discriminators(resolve(str(tmp_path / "out")))
     assert (config.sample_rate, config.window) == (SAMPLE_RATE, 4000)
     assert all(config.calibration[name].scale > 0 for name in DISCRIMINATORS)
-    assert set(discriminators) == set(DISCRIMINATORS)
+    assert set(loaded) == set(DISCRIMINATORS)
     found = json.loads((tmp_path / "out" / REPORT_FILE).read_text())
     assert {"overall", "codec output", "generated"} <= found["test"].keys() <= {
         "overall", "codec output", "generated", *CORRUPTIONS
