@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, contextmanager
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -87,6 +86,6 @@ async def refuse_stream(request: Request, error: Exception) -> Response:
     """The answer to TooManyStreams."""
     exchange_of(request.scope).refusal = "streams"
     return problem_response(
-        HTTPStatus.TOO_MANY_REQUESTS, "Too many streams at once", str(error),
+        429, "Too many streams at once", str(error),
         headers={"Retry-After": str(RETRY_SECONDS)}, instance=request.url.path,
     )  # fmt: skip
