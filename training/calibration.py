@@ -23,7 +23,9 @@ ClipLogits = Mapping[str, NDArray[np.float32]]
 """One clip as `audiocraft_triton.scoring.realness.judge` takes it: per discriminator float32 [windows, parts]."""
 
 
-def fit_calibration(clips: Sequence[ClipLogits], labels: ArrayLike) -> dict[str, Calibration]:
+def fit_calibration(
+    clips: Sequence[ClipLogits], labels: ArrayLike, weights: ArrayLike | None = None
+) -> dict[str, Calibration]:
     """Fits scale and bias of each discriminator, all at once, by the likelihood of the clips' realness.
 
     That is Platt scaling (J. Platt, "Probabilistic outputs for support vector machines", 1999) with his smoothed
@@ -32,6 +34,7 @@ def fit_calibration(clips: Sequence[ClipLogits], labels: ArrayLike) -> dict[str,
     Args:
         clips: logits of each clip.
         labels: 1 where the clip is real, else 0.
+        weights: for how many clips each one counts; None: one.
 
     Returns:
         The calibration of each discriminator.
@@ -40,10 +43,11 @@ def fit_calibration(clips: Sequence[ClipLogits], labels: ArrayLike) -> dict[str,
         InvalidRequest: labels of another number, or of one kind only.
     """
     truth = _both_kinds(labels, len(clips))
+    weight = _weights(weights, len(clips))
     means = np.concatenate([_window_means(clip) for clip in clips])
     owners = np.repeat(np.arange(len(clips)), [len(clip[DISCRIMINATORS[0]]) for clip in clips])
     center, spread = means.mean(axis=0), means.std(axis=0) + 1e-6
-    log_scale, bias = _fit((means - center) / spread, owners, _smoothed(truth))
+    log_scale, bias = _fit((means - center) / spread, owners, _smoothed(truth, weight), weight)
     scale = np.exp(log_scale) / spread
     return {
         name: Calibration(float(scale[index]), float(bias[index] - scale[index] * center[index]))
@@ -51,7 +55,9 @@ def fit_calibration(clips: Sequence[ClipLogits], labels: ArrayLike) -> dict[str,
     }
 
 
-def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins: int = 10) -> float:
+def expected_calibration_error(
+    probabilities: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None, bins: int = 10
+) -> float:
     """How far probabilities are from frequencies: Σ over bins of n_bin / n · |mean probability - share of real|.
 
     (C. Guo et al., "On calibration of modern neural networks", ICML 2017, eq. 3, for the probability of "real".)
@@ -59,6 +65,7 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
     Args:
         probabilities: [clips], 0 … 1.
         labels: [clips], 1 where the clip is real, else 0.
+        weights: [clips], for how many clips each one counts; None: one.
         bins: of equal width.
 
     Raises:
@@ -69,11 +76,12 @@ def expected_calibration_error(probabilities: ArrayLike, labels: ArrayLike, bins
     if not ((given >= 0.0) & (given <= 1.0)).all():
         raise InvalidRequest("probabilities", [float(given.min()), float(given.max())], "must be between 0 and 1")
     bin_of = np.minimum((given * bins).astype(np.int64), bins - 1)
-    surplus = np.bincount(bin_of, weights=given - truth, minlength=bins)
-    return float(np.abs(surplus).sum() / len(given))
+    weight = _weights(weights, len(given))
+    surplus = np.bincount(bin_of, weights=weight * (given - truth), minlength=bins)
+    return float(np.abs(surplus).sum() / weight.sum())
 
 
-def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
+def roc_auc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
     """The chance that a real clip scores above a fake one, ties counting half: the area under the ROC curve.
 
     (J. Hanley and B. McNeil, Radiology 143, 1982: equal to the Mann-Whitney statistic.)
@@ -81,15 +89,20 @@ def roc_auc(scores: ArrayLike, labels: ArrayLike) -> float:
     Args:
         scores: [clips], any numbers; higher means more real.
         labels: [clips], 1 where the clip is real, else 0.
+        weights: [clips], for how many clips each one counts; None: one.
 
     Raises:
         InvalidRequest: labels of another number, or of one kind only.
     """
     given = np.asarray(scores, dtype=np.float64)
     truth = _both_kinds(labels, len(given))
-    real, fake = given[truth == 1], np.sort(given[truth == 0])
-    below = np.searchsorted(fake, real, side="left") + np.searchsorted(fake, real, side="right")
-    return float(below.mean() / (2 * len(fake)))
+    weight = _weights(weights, len(given))
+    real, fake = given[truth == 1], given[truth == 0]
+    order = np.argsort(fake)
+    weight_up_to = np.concatenate([[0.0], np.cumsum(weight[truth == 0][order])])
+    fake = fake[order]
+    below = (weight_up_to[np.searchsorted(fake, real, side=side)] for side in ("left", "right"))
+    return float(np.average(sum(below), weights=weight[truth == 1]) / (2 * weight_up_to[-1]))
 
 
 def _window_means(clip: ClipLogits) -> NDArray[np.float64]:
@@ -100,19 +113,19 @@ def _window_means(clip: ClipLogits) -> NDArray[np.float64]:
     return means
 
 
-def _smoothed(truth: NDArray[np.int64]) -> NDArray[np.float64]:
+def _smoothed(truth: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Platt's targets: what Laplace's rule of succession makes of so many real and so many fake clips."""
-    real = int(truth.sum())
-    fake = len(truth) - real
+    real, fake = (float(weight[truth == kind].sum()) for kind in (1, 0))
     targets: NDArray[np.float64] = np.where(truth == 1, (real + 1) / (real + 2), 1 / (fake + 2))
     return targets
 
 
 def _fit(
-    logits: NDArray[np.float64], owners: NDArray[np.int64], targets: NDArray[np.float64]
+    logits: NDArray[np.float64], owners: NDArray[np.int64], targets: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Log scales and biases, [discriminators] each, for standardized logits [windows, discriminators] of `owners`."""
     inputs, wanted, owner = torch.from_numpy(logits), torch.from_numpy(targets), torch.from_numpy(owners)
+    weights = torch.from_numpy(weight)
     windows = torch.bincount(owner, minlength=len(wanted))
     log_scale = torch.zeros(inputs.shape[1], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(inputs.shape[1], dtype=torch.float64, requires_grad=True)
@@ -122,7 +135,9 @@ def _fit(
         optimizer.zero_grad()
         scores = torch.sigmoid(inputs * log_scale.exp() + bias).mean(dim=1)
         realness = torch.zeros_like(wanted).index_add(0, owner, scores) / windows
-        likelihood = torch.nn.functional.binary_cross_entropy(realness.clamp(1e-9, 1 - 1e-9), wanted, reduction="sum")
+        likelihood = torch.nn.functional.binary_cross_entropy(
+            realness.clamp(1e-9, 1 - 1e-9), wanted, weights, reduction="sum"
+        )
         value = likelihood + PRIOR * (log_scale.square().sum() + bias.square().sum())
         value.backward()  # type: ignore[no-untyped-call]
         return value
@@ -138,6 +153,13 @@ def _labels(labels: ArrayLike, count: int) -> NDArray[np.int64]:
     if not np.isin(truth, (0, 1)).all():
         raise InvalidRequest("labels", sorted(set(truth.tolist())), "must be 0 or 1")
     return truth
+
+
+def _weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
+    given = np.ones(count) if weights is None else np.asarray(weights, dtype=np.float64)
+    if given.shape != (count,) or not (given > 0).all():
+        raise InvalidRequest("weights", given.shape, f"must be above 0, one for each of the {count} clips")
+    return given
 
 
 def _both_kinds(labels: ArrayLike, count: int) -> NDArray[np.int64]:

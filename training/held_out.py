@@ -37,8 +37,8 @@ class Quality:
 
     Attributes:
         auc: the chance that a source clip scores higher.
-        ece: expected calibration error among equally many of both.
-        accuracy: share of right verdicts at threshold 0.5, among equally many of both.
+        ece: expected calibration error, where source and this kind count for equally much.
+        accuracy: share of right verdicts at threshold 0.5, likewise.
         realness: mean of the clips of this kind.
         clips: how many of this kind.
     """
@@ -118,26 +118,31 @@ def part_means(discriminator: torch.nn.Module, windows: torch.Tensor) -> torch.T
     return torch.stack([logit.float().flatten(1).mean(dim=1) for logit in logits], dim=1)
 
 
-def calibration_clips(judged: Judged) -> tuple[list[ClipLogits], list[int]]:
-    """Equally many source clips and fakes, these of the codec and generated in equal shares, with labels.
+def calibration_clips(judged: Judged) -> tuple[list[ClipLogits], list[int], list[float]]:
+    """Source clips and fakes, with labels and weights; every clip that there is.
 
-    Corruptions stay out: nobody asks whether white noise was generated, and they would make a low score too cheap.
+    Each source clip counts as one. The fakes together count for as much as the source clips, those of the codec and
+    generated ones for equal shares of it, however many there are of each. Corruptions stay out: nobody asks whether
+    white noise was generated, and they would make a low score too cheap.
     """
+    source = judged[SOURCE]
     makers = [judged[name] for name in (CODED, GENERATED) if name in judged]
-    count = min(len(judged[SOURCE]), len(makers) * min(map(len, makers)))
-    fakes = [clip for maker in makers for clip in maker[: -(-count // len(makers))]][:count]
-    return [*judged[SOURCE][:count], *fakes], [1] * count + [0] * count
+    fakes = [clip for maker in makers for clip in maker]
+    weights = [len(source) / len(makers) / len(maker) for maker in makers for _ in maker]
+    return [*source, *fakes], [1] * len(source) + [0] * len(fakes), [1.0] * len(source) + weights
 
 
 def qualities(judged: Judged, calibrations: Mapping[str, Calibration]) -> dict[str, Quality]:
     """How well source is told from each kind of clip; "overall": from codec output and generated together."""
-    overall, labels = calibration_clips(judged)
-    half = len(labels) // 2
-    source = [judge(clip, calibrations).realness for clip in judged[SOURCE]]
-    kinds = {name: [judge(clip, calibrations).realness for clip in clips] for name, clips in judged.items()}
-    del kinds[SOURCE]
-    kinds = {"overall": [judge(clip, calibrations).realness for clip in overall[half:]], **kinds}
-    return {name: _quality(source, fakes) for name, fakes in kinds.items()}
+    scores = {name: [judge(clip, calibrations).realness for clip in clips] for name, clips in judged.items()}
+    source = scores.pop(SOURCE)
+    _, labels, weights = calibration_clips(judged)
+    together = [score for name in (CODED, GENERATED) for score in scores.get(name, ())]
+    found = {"overall": _quality([*source, *together], labels, weights)}
+    for name, fakes in scores.items():
+        even = [1.0] * len(source) + [len(source) / len(fakes)] * len(fakes)
+        found[name] = _quality([*source, *fakes], [1] * len(source) + [0] * len(fakes), even)
+    return found
 
 
 def as_json(found: Mapping[str, Quality]) -> dict[str, dict[str, float]]:
@@ -145,16 +150,15 @@ def as_json(found: Mapping[str, Quality]) -> dict[str, dict[str, float]]:
     return {name: {key: round(value, 4) for key, value in asdict(one).items()} for name, one in found.items()}
 
 
-def _quality(source: Sequence[float], fakes: Sequence[float]) -> Quality:
-    count = min(len(source), len(fakes))
-    scores = np.array([*source[:count], *fakes[:count]])
-    labels = np.array([1] * count + [0] * count)
+def _quality(realness: Sequence[float], labels: Sequence[int], weights: Sequence[float]) -> Quality:
+    scores, truth, weight = np.array(realness), np.array(labels), np.array(weights)
+    fake = truth == 0
     return Quality(
-        auc=roc_auc([*source, *fakes], [1] * len(source) + [0] * len(fakes)),
-        ece=expected_calibration_error(scores, labels),
-        accuracy=float(((scores >= 0.5) == labels).mean()),
-        realness=float(np.mean(fakes)),
-        clips=len(fakes),
+        auc=roc_auc(scores, truth, weight),
+        ece=expected_calibration_error(scores, truth, weight),
+        accuracy=float(np.average((scores >= 0.5) == truth, weights=weight)),
+        realness=float(np.average(scores[fake], weights=weight[fake])),
+        clips=int(fake.sum()),
     )
 
 

@@ -15,6 +15,7 @@ from training.calibration import (
     fit_calibration,
     roc_auc,
 )
+from training.held_out import calibration_clips, qualities
 
 WINDOWS, PARTS = 5, 3
 PLAIN = {name: Calibration() for name in DISCRIMINATORS}
@@ -101,6 +102,41 @@ def test_figures_equal_those_of_torchmetrics() -> None:
     assert roc_auc(scores, labels) == pytest.approx(float(binary_auroc(given, truth)))
     error = float(binary_calibration_error(given - 1e-9, truth, n_bins=10))
     assert expected_calibration_error(scores - 1e-9, labels) == pytest.approx(error, abs=1e-5)
+
+
+def test_a_weight_is_a_number_of_equal_clips() -> None:
+    clips, labels = made_up_clips(seed=6, count=40)
+    weights = [1 + index % 3 for index in range(40)]
+    repeated = [index for index, weight in enumerate(weights) for _ in range(weight)]
+    weighted = fit_calibration(clips, labels, weights)
+    by_hand = fit_calibration([clips[index] for index in repeated], [labels[index] for index in repeated])
+    np.testing.assert_allclose(realness(clips, weighted), realness(clips, by_hand), atol=0.01)
+    scores = np.round(realness(clips, weighted), 1)
+    for figure in (roc_auc, expected_calibration_error):
+        expected = figure(scores[repeated], np.array(labels)[repeated])
+        assert figure(scores, labels, weights) == pytest.approx(expected)
+
+
+def test_few_generated_clips_leave_every_source_clip_in_the_calibration() -> None:
+    clips, _ = made_up_clips(seed=7, count=103)
+    judged = {"source": clips[:50], "codec output": clips[50:100], "generated": clips[100:], "white noise": clips[:1]}
+    chosen, labels, weights = calibration_clips(judged)
+    assert chosen == clips
+    assert labels == [1] * 50 + [0] * 53
+    np.testing.assert_allclose([sum(part) for part in (weights[:50], weights[50:100], weights[100:])], [50, 25, 25])
+
+
+def test_the_figures_of_few_generated_clips_count_every_source_clip() -> None:
+    clips, truth = made_up_clips(seed=8, count=200)
+    source = [clip for clip, label in zip(clips, truth, strict=True) if label]
+    fakes = [clip for clip, label in zip(clips, truth, strict=True) if not label]
+    few = qualities({"source": source, "codec output": fakes[:-2], "generated": fakes[-2:]}, PLAIN)
+    copied = [*fakes[-2:]] * 30
+    many = qualities({"source": source, "codec output": fakes[:-2], "generated": copied}, PLAIN)
+    for name in ("overall", "codec output", "generated"):
+        for figure in ("auc", "ece", "accuracy", "realness"):
+            assert getattr(few[name], figure) == pytest.approx(getattr(many[name], figure)), (name, figure)
+    assert few["overall"].clips == len(fakes)
 
 
 @pytest.mark.parametrize("labels", [[1, 1], [1], [0, 2]])
