@@ -13,7 +13,7 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from chart_manifests import EVERYTHING, Manifest, Render, of_kind, one
+from chart_manifests import EVERYTHING, ChartRefused, Manifest, Render, of_kind, one
 from kubernetes_validate import utils as kubernetes_schemas
 
 CHART = Path(__file__).resolve().parents[2] / "deploy" / "helm" / "audiocraft-triton"
@@ -124,6 +124,23 @@ def test_an_old_kubernetes_is_refused(helm: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert result.returncode != 0
     assert "1.29" in result.stderr
+
+
+def test_alerts_link_to_the_runbooks_of_the_charts_value(render: Render) -> None:
+    def links(*values: str) -> list[str]:
+        groups = one(render(["values-fleet.yaml"], values), "PrometheusRule")["spec"]["groups"]
+        return [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"] if "alert" in rule]
+
+    page = "https://wiki.example.org:8443/audio%20ops/runbook?version=2&raw=$1"
+    chosen = links(f"monitoring.runbookUrl={page}")
+    assert len(chosen) >= 8
+    assert chosen == [f"{page}#{link.partition('#')[2]}" for link in links()]
+
+
+@pytest.mark.parametrize("page", ["docs/operations.md", "https://x/#heading", "https://x/ y", "ftp://x/", ""])
+def test_runbooks_that_no_link_can_reach_are_refused(render: Render, page: str) -> None:
+    with pytest.raises(ChartRefused, match="runbookUrl"):
+        render([], [f"monitoring.runbookUrl={page}"])
 
 
 def test_the_rules_and_the_dashboard_reach_the_cluster_unchanged(render: Render) -> None:

@@ -51,7 +51,7 @@ def test_every_alert_says_what_to_do() -> None:
     }
     for alert in (rule for rule in rules() if "alert" in rule):
         page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
-        assert page == "docs/operations.md"
+        assert page.startswith("https://"), "a pager knows no folder to start from"
         assert anchor in headings, f"{alert['alert']} points at #{anchor}"
         assert alert["labels"]["severity"] in ("critical", "warning")
 
