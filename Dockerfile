@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Two images: `docker build --target triton .` and `docker build --target gateway .`
 #
 # Triton 26.07 is the floor: older releases have known remote-code holes (a test reads this line).
@@ -15,6 +14,10 @@ ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /opt/audiocraft-triton
 COPY requirements/engine.txt requirements/audiocraft.txt requirements/
 RUN pip install -r requirements/engine.txt && pip install --no-deps -r requirements/audiocraft.txt
+# The client, for `audiocraft-triton demo`.
+COPY requirements/client.txt requirements/demo.txt requirements/
+COPY client client
+RUN pip install -r requirements/demo.txt && pip install ./client
 COPY pyproject.toml README.md LICENSE ./
 COPY audiocraft_triton audiocraft_triton
 COPY model_repository model_repository
@@ -34,6 +37,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=triton-build /opt/venv /opt/venv
 COPY --from=triton-build /opt/audiocraft-triton /opt/audiocraft-triton
+# A new volume takes its owner from this folder: `audiocraft-triton export --repository /models/...` runs as user 1000.
+RUN install --directory --owner=1000 --group=1000 /models
 WORKDIR /opt/audiocraft-triton
 # The Python backend finds its packages through the interpreter that is first on PATH. Only /tmp, /dev/shm and nothing
 # else is written to.
@@ -45,6 +50,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     OMP_WAIT_POLICY=PASSIVE \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    TRITON_ROOT=/opt/tritonserver \
     AUDIOCRAFT_MODEL_REPOSITORY=/opt/audiocraft-triton/model_repository
 VOLUME /models
 USER 1000:1000
@@ -57,8 +63,8 @@ ENTRYPOINT ["python3", "-m", "audiocraft_triton.serving.container"]
 FROM python:${PYTHON_TAG} AS gateway-build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements/gateway.txt requirements/
-RUN pip install -r requirements/gateway.txt
+COPY requirements/gateway.txt requirements/client.txt requirements/
+RUN pip install -r requirements/gateway.txt -r requirements/client.txt
 COPY client client
 RUN pip install ./client
 

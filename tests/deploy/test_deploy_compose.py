@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from audiocraft_triton.gateway.settings import Settings
+from audiocraft_triton.serving.arguments import THREADS_PER_MODEL
 from audiocraft_triton.serving.container import END_SECONDS
 
 pytestmark = pytest.mark.needs_program("docker-compose")
@@ -65,6 +66,14 @@ def test_every_service_is_hardened(services: dict[str, Any]) -> None:
         assert "privileged" not in service, name
         for port in service["ports"]:
             assert str(port).startswith("127.0.0.1:"), f"{name} opens {port} to others"
+
+
+def test_threads_are_limited_above_what_serving_takes(services: dict[str, Any]) -> None:
+    processes = 15  # of models, with those that stand in for the native libtorch backend
+    callers = 2 * (144 + 160)  # what both families' models admit: unary, and streams
+    needed = processes * (THREADS_PER_MODEL + 64) + 3 * callers
+    assert needed < services["triton"]["pids_limit"] == services["triton-cpu"]["pids_limit"]
+    assert services["gateway"]["pids_limit"] >= 512
 
 
 def test_a_stop_waits_for_the_longest_clip(services: dict[str, Any]) -> None:

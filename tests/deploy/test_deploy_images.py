@@ -1,4 +1,4 @@
-"""The Dockerfile, read: no engine builds it here, so what can be checked without one is."""
+"""The Dockerfile, read: what can be checked without building it. `make test-images` builds and runs it."""
 
 from __future__ import annotations
 
@@ -60,6 +60,19 @@ def test_an_image_is_unprivileged_watched_and_complete(
         assert not (word in ("FROM", "COPY") and ":latest" in rest)
 
 
+def test_a_build_needs_no_frontend_from_a_registry() -> None:
+    first = (PROJECT / "Dockerfile").read_text().splitlines()[0]
+    assert not first.startswith("# syntax="), "BuildKit would fetch it, also where every base image is there"
+
+
+def test_a_new_volume_belongs_to_the_images_user(stages: dict[str, list[tuple[str, str]]]) -> None:
+    steps = stages["triton"]
+    made = [index for index, (word, rest) in enumerate(steps) if word == "RUN" and rest.endswith("/models")]
+    assert len(made) == 1
+    assert "--owner=1000 --group=1000" in steps[made[0]][1]
+    assert made[0] < steps.index(("VOLUME", "/models")), "what changes a folder after VOLUME is dropped"
+
+
 def test_what_is_copied_exists_and_travels(stages: dict[str, list[tuple[str, str]]]) -> None:
     rules = [line for line in (PROJECT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     travels = {rule[1:] for rule in rules if rule.startswith("!")}
@@ -75,13 +88,24 @@ def test_what_is_copied_exists_and_travels(stages: dict[str, list[tuple[str, str
     assert travels == {source.split("/")[0] for source in copied}
 
 
+def test_the_client_and_what_the_demo_draws_with_are_in_the_triton_image(
+    stages: dict[str, list[tuple[str, str]]],
+) -> None:
+    installed = " ".join(rest for word, rest in stages["triton-build"] if word == "RUN")
+    assert "pip install -r requirements/demo.txt" in installed
+    assert "pip install ./client" in installed
+    assert "AUDIOCRAFT_MODEL_REPOSITORY" in "".join(rest for word, rest in stages["triton"] if word == "ENV")
+    assert "TRITON_ROOT=/opt/tritonserver" in "".join(rest for word, rest in stages["triton"] if word == "ENV")
+
+
 def test_the_image_needs_nothing_that_it_lacks() -> None:
-    """Its packages are those of requirements/engine.txt; what else this environment has is made unimportable."""
+    """Its packages are those of engine.txt and demo.txt; what else this environment has is made unimportable."""
     code = """
 import sys
-for absent in ("pytriton", "tritonclient", "tensorboard", "mido", "fastapi", "fluidsynth", "pytest"):
+for absent in ("pytriton", "tensorboard", "mido", "fastapi", "fluidsynth", "pytest"):
     sys.modules[absent] = None
 import audiocraft_triton.serving.container, audiocraft_triton.cli.main, audiocraft_triton.cli.preparation
+import audiocraft_triton.cli.demo
 import audiocraft_triton.engine.engine, audiocraft_triton.torchscript.models, audiocraft_triton.checkpoints.convert
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
@@ -103,7 +127,7 @@ create_app(Settings())
 
 
 def test_requirements_are_pinned() -> None:
-    for name in ("engine.txt", "audiocraft.txt", "gateway.txt"):
+    for name in ("engine.txt", "audiocraft.txt", "gateway.txt", "client.txt"):
         for line in (PROJECT / "requirements" / name).read_text().splitlines():
             requirement = line.partition("#")[0].strip()
             assert not requirement or "==" in requirement, f"{name}: {requirement}"

@@ -83,6 +83,35 @@ def test_a_python_that_the_server_does_not_know_is_named_with_those_it_does(
     assert str(caught.value) == f"the embedded server has no stub for Python {PYTHON}; it has 2.7"
 
 
+@pytest.fixture
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
+    """As in NVIDIA's image: the stub is in the backend, libtorch has a backend too, and nothing may be written."""
+    root = tmp_path / "tritonserver"
+    for below in (
+        "bin/tritonserver",
+        "backends/python/triton_python_backend_stub",
+        "backends/pytorch/libtriton_pytorch.so",
+    ):
+        (root / below).parent.mkdir(parents=True)
+        (root / below).write_text(below)
+    (root / "bin" / "tritonserver").chmod(0o755)
+    monkeypatch.setattr(Path, "chmod", lambda *_: pytest.fail("it belongs to root"))
+    monkeypatch.setenv("TRITON_ROOT", str(root))
+    return find_installation()
+
+
+def test_an_images_own_backends_are_used_as_they_are(image: Installation, tmp_path: Path) -> None:
+    directory = tmp_path / "backends"
+    build_backend_directory(image, directory)
+    assert (directory / "python").resolve() == image.backends / "python"
+    assert {path.name for path in (directory / "pytorch").iterdir()} == {"libtriton_pytorch.so"}
+
+
+def test_an_images_own_libraries_stay_in_reach(image: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/local/cuda/lib64")
+    assert server_environment(image, Path("/backends"))["LD_LIBRARY_PATH"].endswith(":/usr/local/cuda/lib64")
+
+
 def test_the_backend_directory_holds_the_python_backend_with_its_stub_and_our_pytorch(
     made: Installation, tmp_path: Path
 ) -> None:

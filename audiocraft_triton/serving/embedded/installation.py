@@ -12,6 +12,7 @@ from pathlib import Path
 
 _OWN_BACKENDS = Path(__file__).resolve().parents[1] / "backends"
 _LIBRARIES = "lib"
+_STUB = "triton_python_backend_stub"
 WHEEL = "nvidia-pytriton"
 
 
@@ -26,39 +27,40 @@ class Installation:
     Attributes:
         executable: the server.
         backends: folder of the backends that came with it.
-        stub: the Python backend's stub for the running interpreter.
+        stub: the Python backend's stub for the running interpreter; None where the backend has it already.
         libraries: folders for LD_LIBRARY_PATH of the server alone: exported, they would break CUDA torch.
     """
 
     executable: Path
     backends: Path
-    stub: Path
+    stub: Path | None
     libraries: tuple[Path, ...]
 
 
 def find_installation() -> Installation:
-    """Finds the server: under TRITON_ROOT where that is set, else inside the installed wheel.
+    """Finds the server: under TRITON_ROOT (the folder of a wheel or of NVIDIA's image) if set, else in the wheel.
 
     Raises:
         ServerNotInstalled: no server, or none for this Python.
     """
     root, libraries = _locate()
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    stub = root / "python_backend_stubs" / version / "triton_python_backend_stub"
-    if not stub.is_file():
-        known = sorted(folder.name for folder in (root / "python_backend_stubs").glob("*"))
-        raise ServerNotInstalled(f"the embedded server has no stub for Python {version}; it has {', '.join(known)}")
     executable = root / "bin" / "tritonserver"
-    executable.chmod(executable.stat().st_mode | 0o111)
-    return Installation(executable, root / "backends", stub, libraries)
+    if not os.access(executable, os.X_OK):
+        executable.chmod(executable.stat().st_mode | 0o111)
+    return Installation(executable, root / "backends", _find_stub(root), libraries)
 
 
 def build_backend_directory(installation: Installation, directory: Path) -> None:
     """Fills `directory` with the Python backend, its libpython and, where libtorch is absent, our stand-in for it."""
-    shutil.copytree(installation.backends, directory, dirs_exist_ok=True)
-    stub = directory / "python" / installation.stub.name
-    shutil.copyfile(installation.stub, stub)
-    stub.chmod(0o755)
+    directory.mkdir(exist_ok=True)
+    if installation.stub is None:
+        for backend in installation.backends.iterdir():
+            (directory / backend.name).symlink_to(backend)
+    else:
+        shutil.copytree(installation.backends, directory, dirs_exist_ok=True)
+        stub = directory / "python" / _STUB
+        shutil.copyfile(installation.stub, stub)
+        stub.chmod(0o755)
     if not (directory / "pytorch").exists():
         shutil.copytree(_OWN_BACKENDS / "pytorch", directory / "pytorch")
 
@@ -70,14 +72,27 @@ def server_environment(installation: Installation, backend_directory: Path) -> d
 
     The Python stub finds its packages through the interpreter that is first on PATH, and needs its libpython.
     """
-    libraries = [*installation.libraries, backend_directory / _LIBRARIES]
+    libraries: list[str | Path] = [*installation.libraries, backend_directory / _LIBRARIES]
     environment = dict(os.environ)
+    if installation.stub is None and (given := environment.get("LD_LIBRARY_PATH")):
+        libraries.append(given)  # NVIDIA's image finds CUDA by it
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     environment["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, libraries))
     # A dozen torch processes share the cores: threads that spin while they wait for each other slow all of them down
     # many times over.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     return environment
+
+
+def _find_stub(root: Path) -> Path | None:
+    if (root / "backends" / "python" / _STUB).is_file():
+        return None
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    stub = root / "python_backend_stubs" / version / _STUB
+    if not stub.is_file():
+        known = sorted(folder.name for folder in (root / "python_backend_stubs").glob("*"))
+        raise ServerNotInstalled(f"the embedded server has no stub for Python {version}; it has {', '.join(known)}")
+    return stub
 
 
 def _link_libpython(directory: Path) -> None:
