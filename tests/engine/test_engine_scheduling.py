@@ -234,7 +234,7 @@ def test_an_engine_that_can_not_go_on_lets_nobody_wait_for_ever(
     running = engine.submit(GenerationRequest(duration=300.0))
     next(iter(running))
     waiting = engine.submit(GenerationRequest(duration=1.0))
-    monkeypatch.setattr(engine._scheduler._slots, "step", _fail)
+    monkeypatch.setattr(engine._scheduler._slots, "step_occupied", _fail)
     monkeypatch.setattr(engine._scheduler._slots, "release", _fail)
     for generation in (running, waiting):
         with pytest.raises(RuntimeError, match="it broke"):
