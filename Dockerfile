@@ -48,6 +48,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     TORCHINDUCTOR_CACHE_DIR=/tmp/torch-inductor \
     HF_HUB_OFFLINE=1 \
     OMP_WAIT_POLICY=PASSIVE \
+    MKL_CBWR=AUTO \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     TRITON_ROOT=/opt/tritonserver \

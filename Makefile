@@ -6,6 +6,9 @@ SYSTEM_PACKAGES := prometheus chromium fluidsynth docker-compose
 # Beside the programs: what fluidsynth plays.
 SOUNDFONT := /usr/share/sounds/sf3/FluidR3Mono_GM.sf3
 
+# One order of adding up in every process: what audiocraft_triton/mkl.py sets for those that import the package.
+export MKL_CBWR ?= AUTO
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve studio export test bench lint format training-data measures system-packages clean
 

@@ -9,6 +9,8 @@ Names are resolved on first use, so that what needs no torch imports without it.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from audiocraft_triton import mkl  # noqa: F401  (first: torch must not have multiplied anything before)
+
 if TYPE_CHECKING:
     from audiocraft_triton.contract.errors import (
         Cancelled,

@@ -6,6 +6,7 @@ import gc
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from audiocraft_triton.contract.errors import InvalidRequest, Overloaded
 from audiocraft_triton.contract.parameters import BY_NAME, WHOLE_CLIP
 from audiocraft_triton.engine.codec.sound import DiffusionDecoder
 from audiocraft_triton.engine.handle import Audio, GenerationHandle
-from audiocraft_triton.engine.lm.memory import fitting_slots
+from audiocraft_triton.engine.lm.memory import ROWS, fitting_slots
+from audiocraft_triton.engine.lm.row_independence import with_independent_rows
 from audiocraft_triton.engine.lm.slots import Slots
 from audiocraft_triton.engine.model import GenerativeModel
 from audiocraft_triton.engine.request import GenerationRequest
@@ -76,6 +78,8 @@ class Engine:
         with torch.inference_mode():
             model = GenerativeModel.load(checkpoint, self.device, compute)
             self.slots = slots or _fitting_slots(model)
+            if self.device.type == "cpu":
+                model = replace(model, transformer=with_independent_rows(model.transformer, ROWS * self.slots))
             state = Slots(model.transformer, self.slots, model.columns, model.prefix)
         self.sample_rate = int(model.codec.sample_rate)
         self.channels = int(model.codec.channels)

@@ -18,7 +18,6 @@ from torch.nn import functional as F  # noqa: N812
 from audiocraft_triton.checkpoints.layout import demo_directory
 from audiocraft_triton.engine.engine import Engine
 from audiocraft_triton.engine.lm import slots
-from audiocraft_triton.engine.lm.kernels.cpu import TorchOperations
 from audiocraft_triton.engine.lm.projections import PackedProjection, Projection, can_pack
 from audiocraft_triton.engine.request import GenerationRequest
 
@@ -96,22 +95,3 @@ def test_nor_does_it_on_other_processors(instructions: str, threads: int) -> Non
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": instructions}, timeout=120,
     )  # fmt: skip
     assert result.stdout.split() == ["16", "16"]
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("length", [1, 5, 63, 64, 65, 300, 1000])
-def test_attention_over_a_span_does_not_depend_on_longer_ones(length: int, dtype: torch.dtype) -> None:
-    operations = TorchOperations(dtype)
-    draw = torch.Generator().manual_seed(1)
-    positions = operations.capacity(1501)
-    keys, values = (torch.randn(6, positions, 4, 64, generator=draw).to(dtype) for _ in range(2))
-    query = torch.randn(6, 4, 64, generator=draw).to(dtype)
-
-    def attended(lengths: list[int]) -> torch.Tensor:
-        rows = len(lengths)
-        return operations.attend(query[:rows], keys[:rows], values[:rows], operations.spans(torch.tensor(lengths)))
-
-    alone = attended([length])
-    for other in (0, length, length + 1, length + 100, 1501):
-        for others in (1, 5):
-            assert torch.equal(attended([length] + [other] * others)[:1], alone)

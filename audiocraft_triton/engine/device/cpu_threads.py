@@ -10,6 +10,12 @@ SMALL_MODEL = 8_000_000
 """Parameters: with fewer, waking other threads some sixty times a step takes longer than what they would do."""
 
 
+def settle_step_thread(parameters: int) -> None:
+    """Has the calling thread share a step's work among as many threads as a model of so many parameters is worth."""
+    if parameters < SMALL_MODEL:
+        compute_alone()
+
+
 def compute_alone() -> None:
     """Makes the calling thread run its torch operations by itself, and leaves all other threads as they are."""
     before = torch.get_num_threads()

@@ -3,7 +3,8 @@
 Behind `F.linear` on a CPU is a library that chooses its kernel by the number of rows, and each kernel sums up in its
 own order. The differences are in the last bits, but where two tokens are nearly as likely they decide which is drawn: a
 request would get another clip among others than alone. oneDNN, given weights in its own layout, sums up in one order
-for two rows or more, with AVX-512, AVX2 or SSE4.1 and any number of threads.
+for two rows or more, with AVX-512, AVX2 or SSE4.1 and any number of threads: measured, not promised, and so checked at
+load (`row_independence`).
 """
 
 from __future__ import annotations
@@ -46,6 +47,25 @@ class PackedProjection:
     def _product(self, x: torch.Tensor) -> torch.Tensor:
         product: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, "none", [], "")
         return product
+
+
+class RowByRowProjection:
+    """Computes a step's rows one at a time, so that neither the others nor its place change a row's bits.
+
+    Args:
+        projection: [..., in] -> [..., out].
+        rows: most rows of a step; more are the positions of a prefill, all of one request, and computed together.
+    """
+
+    def __init__(self, projection: Linear, rows: int) -> None:
+        self._projection = projection
+        self._rows = rows
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self._rows:
+            return self._projection(x)
+        # Copies: each begins at an aligned address, whatever its place.
+        return torch.cat([self._projection(row.clone()) for row in x[:, None]])
 
 
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:

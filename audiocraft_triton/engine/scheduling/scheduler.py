@@ -21,7 +21,7 @@ from audiocraft_triton.engine.codec.sound import (
     Frames,
     SoundDecoder,
 )
-from audiocraft_triton.engine.device.cpu_threads import SMALL_MODEL, compute_alone
+from audiocraft_triton.engine.device.cpu_threads import settle_step_thread
 from audiocraft_triton.engine.device.cuda import (
     CapturedGraph,
     new_stream,
@@ -120,8 +120,8 @@ class Scheduler:
 
     @torch.inference_mode()
     def _run(self) -> None:
-        if self._stream is None and self._model.transformer.weights.parameters < SMALL_MODEL:
-            compute_alone()
+        if self._stream is None:
+            settle_step_thread(self._model.transformer.weights.parameters)
         try:
             with on_stream(self._stream):
                 while self._running or self.waiting.wait():

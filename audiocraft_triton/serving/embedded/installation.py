@@ -10,6 +10,8 @@ import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
+from audiocraft_triton import mkl
+
 _OWN_BACKENDS = Path(__file__).resolve().parents[1] / "backends"
 _LIBRARIES = "lib"
 _STUB = "triton_python_backend_stub"
@@ -81,6 +83,8 @@ def server_environment(installation: Installation, backend_directory: Path) -> d
     # A dozen torch processes share the cores: threads that spin while they wait for each other slow all of them down
     # many times over.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Not every model's process imports the package before torch multiplies.
+    environment.setdefault(mkl.VARIABLE, mkl.VALUE)
     return environment
 
 

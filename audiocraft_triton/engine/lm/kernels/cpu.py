@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate, groupby
 
 import torch
 from torch.nn import functional as F  # noqa: N812
@@ -10,25 +12,40 @@ from torch.nn import functional as F  # noqa: N812
 from audiocraft_triton.engine.lm.kernels import EPSILON
 from audiocraft_triton.engine.lm.weights import Norm
 
+_BLOCK = 64
+"""Cache positions are read in multiples of it: behind the last whole vector torch adds up in another order."""
+
 
 @dataclass(frozen=True, slots=True)
-class TorchSpans:
-    """Attributes: rows and last address each row's last position; read bounds all; mask hides what is beyond each."""
+class Run:
+    """Adjacent rows that read equally far into their caches.
 
-    rows: torch.Tensor
-    last: torch.Tensor
+    Attributes:
+        rows: which.
+        read: cache positions.
+        mask: [rows, 1, 1, read], 0 within each row's span and -inf beyond it.
+    """
+
+    rows: slice
     read: int
     mask: torch.Tensor
 
 
-_BLOCK = 64
-"""Cache positions are read in multiples of it: behind the last whole vector torch sums up in another order."""
+@dataclass(frozen=True, slots=True)
+class TorchSpans:
+    """Attributes: rows and last address each row's last position; runs are all rows, in order."""
+
+    rows: torch.Tensor
+    last: torch.Tensor
+    runs: tuple[Run, ...]
 
 
 class TorchOperations:
     """Implements `StepOperations`; reads lengths on the host, so that little more of a cache is touched than is filled.
 
-    A row's result has the same bits whoever the others are.
+    Rows that read equally far attend in one call, in which each head of each row is a task of its own: the shapes of
+    its products depend on its own span alone. That a task's bits do not depend on the thread that takes it, nor a
+    product's on the number of rows, is the libraries' to keep, and checked at load (`row_independence`).
 
     Args:
         dtype: of activations.
@@ -41,10 +58,13 @@ class TorchOperations:
         return -(-positions // _BLOCK) * _BLOCK
 
     def spans(self, lengths: torch.Tensor) -> TorchSpans:
-        lengths = lengths.clamp(min=1)
-        read = self.capacity(int(lengths.max()))
-        mask = (torch.arange(read, device=lengths.device) < lengths[:, None])[:, None, None]
-        return TorchSpans(torch.arange(len(lengths), device=lengths.device), lengths - 1, read, mask)
+        reads = [self.capacity(length) for length in lengths.tolist()]
+        last = (lengths - 1).clamp_(min=0)
+        beyond = torch.arange(max(_BLOCK, *reads), device=lengths.device) > last[:, None]
+        mask = torch.zeros(beyond.shape, device=lengths.device, dtype=self._dtype)
+        mask = mask.masked_fill_(beyond, -torch.inf)[:, None, None]
+        runs = tuple(Run(rows, read, mask[rows, ..., :read]) for rows, read in _runs(reads))
+        return TorchSpans(torch.arange(len(reads), device=lengths.device), last, runs)
 
     def add_and_norm(self, residual: torch.Tensor, update: torch.Tensor | None, norm: Norm) -> torch.Tensor:
         if update is not None:
@@ -58,6 +78,21 @@ class TorchOperations:
         return self.attend(query, keys, values, spans)
 
     def attend(self, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, spans: TorchSpans) -> torch.Tensor:
-        keys, values = (cache[:, : spans.read].transpose(1, 2) for cache in (keys, values))
-        attended = F.scaled_dot_product_attention(query[:, :, None], keys, values, attn_mask=spans.mask)
-        return attended.flatten(1)
+        attended = []
+        for run in spans.runs:
+            key, value = (cache[run.rows, : run.read].transpose(1, 2) for cache in (keys, values))
+            attended.append(F.scaled_dot_product_attention(query[run.rows, :, None], key, value, attn_mask=run.mask))
+        return (attended[0] if len(attended) == 1 else torch.cat(attended)).flatten(1)
+
+
+def _runs(reads: list[int]) -> Iterator[tuple[slice, int]]:
+    """Joins adjacent rows of equal reads; a row of 0 is idle and goes with the rows before it."""
+
+    def own_or_before(before: int, own: int) -> int:
+        return own or before
+
+    start = 0
+    for read, rows in groupby(accumulate(reads, own_or_before)):
+        stop = start + sum(1 for _ in rows)
+        yield slice(start, stop), max(read, _BLOCK)
+        start = stop
