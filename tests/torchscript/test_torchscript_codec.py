@@ -64,6 +64,22 @@ def test_codes_and_waveforms_equal_eager_for_any_length_and_batch(demo_checkpoin
             assert torch.equal(decoder(codes.to(torch.int32)), codec.decode(codes))
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5, 8])
+def test_a_clip_has_the_same_codes_in_every_place_of_a_batch(demo_checkpoints: Path, threads: int) -> None:
+    """Its length is odd, so that each place begins at an address of another alignment."""
+    codec = load_codec(resolve(str(demo_checkpoints / "music")), torch.device("cpu"))
+    encoder = exported_encoder(codec)
+    audio = varied_audio(codec.sample_rate, 1, 1, 21 * codec.encoder.hop_length + 17)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        alone = encoder(audio)
+        assert len(alone.unique()) > 1
+        assert torch.equal(encoder(audio.repeat(5, 1, 1)), alone.expand(5, -1, -1))
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_seanet_option_survives_the_export(variant: str) -> None:
     codec = small_codec(**VARIANTS[variant])
