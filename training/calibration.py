@@ -14,7 +14,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from audiocraft_triton.contract.errors import InvalidRequest
-from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration
+from audiocraft_triton.contract.models import DISCRIMINATORS
+from audiocraft_triton.scoring.realness import Calibration
 
 PRIOR = 1.0  # a clip or so of doubt: discriminators agree so much that many sixes of numbers fit a mean equally well
 FIT_ITERATIONS = 300

@@ -20,8 +20,9 @@ from audiocraft_triton.checkpoints.layout import DISCRIMINATORS_FILE, Checkpoint
 from audiocraft_triton.checkpoints.loading import load_codec
 from audiocraft_triton.checkpoints.upstream import CompressionModel
 from audiocraft_triton.contract.errors import InvalidRequest
+from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.scoring.discriminators import DiscriminatorSet
-from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration
+from audiocraft_triton.scoring.realness import Calibration
 from training.architecture import save
 from training.audio_crops import CropBatches, crop_loader
 from training.calibration import fit_calibration

@@ -13,8 +13,9 @@ import torch
 from audiocraft_triton.audio.files import Waveform
 from audiocraft_triton.audio.waveforms import cut_windows
 from audiocraft_triton.checkpoints.upstream import CompressionModel
+from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.scoring.discriminators import DiscriminatorSet
-from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
+from audiocraft_triton.scoring.realness import Calibration, judge
 from training.audio_crops import read_crop
 from training.calibration import ClipLogits, expected_calibration_error, roc_auc
 from training.fakes import (

@@ -18,8 +18,6 @@ from audiocraft_triton.checkpoints.upstream import (
 )
 from audiocraft_triton.contract.errors import CheckpointError
 
-NAMES = ("mpd", "msd", "msstftd")
-
 
 class ScaledMultiScaleDiscriminator(MultiScaleDiscriminator):  # type: ignore[misc]
     """MSD whose sub-discriminators see the signal at scales 1, 2, 4, … as MelGAN's do (arXiv:1910.06711).

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocraft_triton.contract.errors import InvalidRequest
-
-DISCRIMINATORS = ("mpd", "msd", "msstftd")
-DEFAULT_THRESHOLD = 0.5
+from audiocraft_triton.contract.models import DISCRIMINATORS
+from audiocraft_triton.contract.parameters import THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Verdict:
 def judge(
     logits: Mapping[str, NDArray[np.float32]],
     calibrations: Mapping[str, Calibration],
-    threshold: float = DEFAULT_THRESHOLD,
+    threshold: float = THRESHOLD.default,
 ) -> Verdict:
     """Scores a clip.
 
@@ -63,8 +61,7 @@ def judge(
     Raises:
         InvalidRequest: threshold out of bounds.
     """
-    if not 0.0 <= threshold <= 1.0:
-        raise InvalidRequest("threshold", threshold, "must be between 0 and 1")
+    THRESHOLD.check(threshold)
     columns = [calibrations[name].probability(logits[name].mean(axis=1)) for name in DISCRIMINATORS]
     window_scores = np.stack(columns, axis=1)
     means = window_scores.mean(axis=0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-INNER_CALLS = {"audio_reader": 4, "multiband_diffusion": 16}
+from audiocraft_triton.contract.models import AUDIO_READER, MULTIBAND_DIFFUSION
+
+INNER_CALLS = {AUDIO_READER: 4, MULTIBAND_DIFFUSION: 16}
 """How many requests to each of these models one process of another model may have under way: two for each process of
 the reader, a batch that is computed and one that waits for the diffusion. More would wait, and hold a thread each."""
 RESPONSE_THREADS = 4

@@ -29,7 +29,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from audiocraft_triton.contract.parameters import BY_NAME
+from audiocraft_triton.contract.limits import (
+    DRAIN_SECONDS,
+    MAX_SECONDS,
+    MAX_TIMEOUT,
+    MAX_TRITON_REQUEST_BYTES,
+    MIN_CHUNK_SECONDS,
+)
 from audiocraft_triton.serving.arguments import SERVING_ARGUMENTS
 from audiocraft_triton.serving.child import (
     CrashedWhileLoading,
@@ -45,9 +51,7 @@ from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 TRITONSERVER = "tritonserver"
 ADMIN_APIS = "shared-memory,model-repository,trace,logging"
 ADMIN_HEADER = "admin-key"
-MAX_REQUEST_BYTES = 96 * 1024 * 1024
-"""An audio file of 64 MiB, in base64."""
-MAX_RESPONSES = math.ceil((BY_NAME["duration"].high or 0) / (BY_NAME["chunk_seconds"].low or 1)) + 1
+MAX_RESPONSES = math.ceil(MAX_SECONDS / MIN_CHUNK_SECONDS) + 1
 """Of one stream: the shortest chunks of the longest clip, and the end. So a caller who reads slowly never makes a
 thread of its model wait: those are few, and serve all streams."""
 EXIT_SECONDS = 30
@@ -92,13 +96,13 @@ class ContainerOptions:
         repository = Path(environment.get("AUDIOCRAFT_MODEL_REPOSITORY") or MODEL_REPOSITORY)
         if not repository.is_dir():
             raise ValueError(f"AUDIOCRAFT_MODEL_REPOSITORY={repository}: is not a folder")
-        given = environment.get("AUDIOCRAFT_DRAIN_SECONDS") or "330"
+        given = environment.get("AUDIOCRAFT_DRAIN_SECONDS") or str(DRAIN_SECONDS)
         try:
             drain_seconds = float(given)
         except ValueError:
             drain_seconds = -1.0
-        if not 0 <= drain_seconds <= 86_400:
-            raise ValueError(f"AUDIOCRAFT_DRAIN_SECONDS={given}: must be between 0 and 86,400 seconds")
+        if not 0 <= drain_seconds <= MAX_TIMEOUT:
+            raise ValueError(f"AUDIOCRAFT_DRAIN_SECONDS={given}: must be between 0 and {MAX_TIMEOUT:,} seconds")
         # Without a key nobody may use these doors.
         admin_key = environment.get("AUDIOCRAFT_ADMIN_KEY") or secrets.token_hex(32)
         if not re.fullmatch(r"[\w.-]{16,256}", admin_key):
@@ -129,7 +133,7 @@ def command_line(
         f"--grpc-max-connection-age={CONNECTION_MILLISECONDS}",
         "--log-format=ISO8601",
     ]
-    limits = {"--http-max-input-size": MAX_REQUEST_BYTES, "--grpc-max-response-pool-size": MAX_RESPONSES}
+    limits = {"--http-max-input-size": MAX_TRITON_REQUEST_BYTES, "--grpc-max-response-pool-size": MAX_RESPONSES}
     arguments += [f"{flag}={value}" for flag, value in limits.items() if flag in known_flags]
     return [*arguments, *extra]
 

@@ -19,7 +19,14 @@ from audiocraft_triton.checkpoints.layout import (
     resolve,
 )
 from audiocraft_triton.checkpoints.loading import load_codec
-from audiocraft_triton.scoring.discriminators import NAMES, load_discriminators
+from audiocraft_triton.contract.models import (
+    CODEC_MODELS,
+    DISCRIMINATORS,
+    ENCODEC_DECODER,
+    ENCODEC_ENCODER,
+    EXPORTED_MODELS,
+)
+from audiocraft_triton.scoring.discriminators import load_discriminators
 from audiocraft_triton.torchscript import archive, verify
 from audiocraft_triton.torchscript.codec import CodecDecoder, CodecEncoder, require_exportable
 from audiocraft_triton.torchscript.discriminators import WindowDiscriminator, feature_layout
@@ -29,10 +36,6 @@ from audiocraft_triton.torchscript.manifest import (
     Manifest,
     TensorSpec,
 )
-
-CODEC_MODELS = ("encodec_encoder", "encodec_decoder")
-MODELS = (*CODEC_MODELS, *NAMES)
-"""Names of the exported models, which are folders of the model repository."""
 
 DEFAULT_DISCRIMINATORS = "demo"
 _CODE = Path(__file__).resolve().parent
@@ -63,7 +66,7 @@ def export_models(
         report: takes a line of progress.
 
     Returns:
-        the manifests, in the order of `MODELS`.
+        the manifests, in the order of `EXPORTED_MODELS`.
 
     Raises:
         CheckpointError: a checkpoint is missing, damaged, unsafe or of a kind that can't be exported.
@@ -88,7 +91,7 @@ def is_current(checkpoint: str, repository: Path, discriminators: str | None = N
     codec_source, discriminator_source = _sources(checkpoint, discriminators)
     codec_sha256 = _files_sha256(*codec_source.files(CODEC_FILE))
     discriminators_sha256 = _files_sha256(*discriminator_source.files(DISCRIMINATORS_FILE))
-    for name in MODELS:
+    for name in EXPORTED_MODELS:
         folder = repository / name / "1"
         is_codec = name in CODEC_MODELS
         try:
@@ -132,8 +135,8 @@ def build_codec(source: Checkpoint, report: Callable[[str], None]) -> Iterator[B
     waveform = TensorSpec("waveform", "FP32", (-1, facts["channels"], -1))
     codes = TensorSpec("codes", "INT32", (-1, facts["codebooks"], -1))
     for name, module, verified, given, result in (
-        ("encodec_encoder", CodecEncoder(codec), verify.verify_encoder, waveform, codes),
-        ("encodec_decoder", CodecDecoder(codec), verify.verify_decoder, codes, waveform),
+        (ENCODEC_ENCODER, CodecEncoder(codec), verify.verify_encoder, waveform, codes),
+        (ENCODEC_DECODER, CodecDecoder(codec), verify.verify_decoder, codes, waveform),
     ):
         written = archive.to_bytes(module)
         shapes = verified(codec, archive.from_bytes(written))
@@ -147,7 +150,7 @@ def build_discriminators(source: Checkpoint, report: Callable[[str], None]) -> I
     eager, config = load_discriminators(source)
     provenance = _provenance(source, DISCRIMINATORS_FILE)
     sample_rate, window = int(config.sample_rate), int(config.window)
-    for name in NAMES:
+    for name in DISCRIMINATORS:
         module = WindowDiscriminator(eager[name])
         written = archive.to_bytes(module)
         shapes = verify.verify_discriminator(name, eager[name], archive.from_bytes(written), sample_rate, window)

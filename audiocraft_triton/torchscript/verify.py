@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from audiocraft_triton.checkpoints.upstream import EncodecModel
+from audiocraft_triton.contract.models import ENCODEC_DECODER, ENCODEC_ENCODER
 from audiocraft_triton.torchscript.discriminators import MICRO_BATCH
 
 BATCHES = (1, 2, 5)
@@ -29,7 +30,7 @@ def verify_encoder(codec: EncodecModel, exported: torch.jit.ScriptModule) -> int
     clips = _clips(codec)
     for clip in clips:
         codes = torch.cat([codec.encode(one)[0] for one in clip.split(1)])  # type: ignore[no-untyped-call]
-        _require_equal("encodec_encoder", clip, codes.to(torch.int32), exported(clip))
+        _require_equal(ENCODEC_ENCODER, clip, codes.to(torch.int32), exported(clip))
     _require_varied(codes, codec.cardinality)
     return len(clips)
 
@@ -50,7 +51,7 @@ def verify_decoder(codec: EncodecModel, exported: torch.jit.ScriptModule) -> int
         shape = (2, codec.num_codebooks, frames)
         batches.append(torch.randint(0, codec.cardinality, shape, generator=generator))
     for codes in batches:
-        _require_equal("encodec_decoder", codes, codec.decode(codes), exported(codes.to(torch.int32)))
+        _require_equal(ENCODEC_DECODER, codes, codec.decode(codes), exported(codes.to(torch.int32)))
     return len(batches)
 
 

@@ -29,9 +29,10 @@ from audiocraft_triton.checkpoints.layout import (
 from audiocraft_triton.checkpoints.loading import load_codec, load_diffusion, load_lm
 from audiocraft_triton.checkpoints.reading import read_state
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
+from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
 from audiocraft_triton.engine.engine import Engine
-from audiocraft_triton.scoring.discriminators import NAMES, load_discriminators
+from audiocraft_triton.scoring.discriminators import load_discriminators
 from audiocraft_triton.torchscript.verify import varied_audio
 
 CPU = torch.device("cpu")
@@ -96,7 +97,7 @@ def test_float32_generates_encodes_judges_and_diffuses_to_the_bit(converted: Con
     with torch.inference_mode():
         assert torch.equal(*(load_codec(checkpoint, CPU).encode(audio)[0] for checkpoint in (ours, theirs)))
         judges = [load_discriminators(checkpoint)[0] for checkpoint in (ours, theirs)]
-        for name in NAMES:
+        for name in DISCRIMINATORS:
             assert all(map(torch.equal, judges[0][name](audio)[0], judges[1][name](audio)[0]))
 
 
@@ -128,7 +129,7 @@ def test_half_precision_codec_discriminators_and_diffusion_are_nearly_the_same(
     noise = torch.randn(1, 1, 6400, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         assert relative_error(*(codec.decode(codes) for codec in codecs)) < 5e-3
-        for name in NAMES:
+        for name in DISCRIMINATORS:
             for result, expected in zip(judges[0][name](audio)[0], judges[1][name](audio)[0], strict=True):
                 assert relative_error(result, expected) < 5e-3
         condition = codecs[1].decode_latent(codes[..., :10])

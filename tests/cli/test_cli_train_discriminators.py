@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from audiocraft_triton.checkpoints.layout import resolve
 from audiocraft_triton.cli.main import app
+from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.scoring.discriminators import load_discriminators
-from audiocraft_triton.scoring.realness import DISCRIMINATORS
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

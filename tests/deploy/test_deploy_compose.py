@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from audiocraft_triton.contract.limits import DRAIN_SECONDS
 from audiocraft_triton.gateway.settings import Settings
 from audiocraft_triton.serving.arguments import THREADS_PER_MODEL
 from audiocraft_triton.serving.container import END_SECONDS
@@ -19,7 +20,6 @@ from audiocraft_triton.serving.container import END_SECONDS
 pytestmark = pytest.mark.needs_program("docker-compose")
 
 PROJECT = Path(__file__).resolve().parents[2]
-DRAIN_SECONDS = 330
 
 
 def resolved(*arguments: str, **variables: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from chart_manifests import EVERYTHING, Manifest, Render, containers, of_kind, one, serving, settings
 
+from audiocraft_triton.contract.limits import DRAIN_SECONDS, MAX_BODY_BYTES, MAX_SECONDS, MIN_SECONDS
+
 PROJECT = Path(__file__).resolve().parents[2]
 FILES = PROJECT / "deploy" / "helm" / "audiocraft-triton" / "files"
 
@@ -53,6 +55,16 @@ def test_the_unary_model_admits_more_than_all_engines_of_the_pod(render: Render)
     assert most() > 64 + 64
     assert most("triton.gpus=4") > 4 * (64 + 64)
     assert most("triton.gpus=2", "triton.musicgen.slots=32", "triton.musicgen.maxWaiting=8") > 2 * (32 + 8)
+
+
+def test_values_and_their_bounds_are_the_contracts() -> None:
+    chart = FILES.parent
+    values = yaml.safe_load((chart / "values.yaml").read_text())
+    assert values["drainSeconds"] == DRAIN_SECONDS
+    assert (values["gateway"]["maxAudioSeconds"], values["gateway"]["maxBodyBytes"]) == (MAX_SECONDS, MAX_BODY_BYTES)
+    schema = json.loads((chart / "values.schema.json").read_text())
+    bounds = schema["properties"]["gateway"]["properties"]["maxAudioSeconds"]
+    assert (bounds["minimum"], bounds["maximum"]) == (MIN_SECONDS, MAX_SECONDS)
 
 
 def test_the_gateway_understands_its_settings(everything: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from audiocraft_triton.contract.errors import InvalidRequest
-from audiocraft_triton.contract.parameters import BY_NAME, MAX_SEED, PARAMETERS
+from audiocraft_triton.contract.limits import MAX_SEED
+from audiocraft_triton.contract.parameters import BY_NAME, PARAMETERS
 from audiocraft_triton.engine.request import GenerationRequest
 
 # field: (just below, lowest, highest, just above, the bound in words)
@@ -79,7 +80,7 @@ def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
 
 def test_defaults_are_those_of_the_public_contract() -> None:
     request = GenerationRequest()
-    given = {row.name: getattr(request, row.name) for row in PARAMETERS if row.face != "unary"}
+    given = {row.name: getattr(request, row.name) for row in PARAMETERS if row.frontend != "unary"}
     del given["seed"]
     assert given == {
         "text": "",

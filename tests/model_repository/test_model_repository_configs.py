@@ -10,17 +10,20 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from audiocraft_triton.contract.parameters import PARAMETERS
+from audiocraft_triton.contract.models import DISCRIMINATORS, EXPORTED_MODELS, MODELS, Role
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent / "model_repository"
-PYTHON_MODELS = {
-    "musicgen", "musicgen_stream", "audiogen", "audiogen_stream", "multiband_diffusion",
-    "audio_reader", "audio_writer", "codes_reader", "realness",
-}  # fmt: skip
-EXPORTED_MODELS = {"encodec_encoder", "encodec_decoder", "mpd", "msd", "msstftd"}
-ENSEMBLES = {"encode", "decode", "analyze"}
-# Everything that computes on weights; the others are faces, readers and writers.
-GPU_MODELS = EXPORTED_MODELS | {"musicgen_stream", "audiogen_stream", "multiband_diffusion"}
+
+
+def of_role(*roles: Role) -> set[str]:
+    return {name for name, role in MODELS.items() if role in roles}
+
+
+PYTHON_MODELS = of_role("unary", "stream", "diffusion", "files", "scores")
+GENERATION_MODELS = of_role("unary", "stream")
+ENSEMBLES = of_role("ensemble")
+# Everything that computes on weights; the others are frontends, readers and writers.
+GPU_MODELS = of_role("stream", "diffusion", "codec", "discriminator")
 
 
 def read(name: str) -> ModelConfig:
@@ -41,8 +44,8 @@ def rank(model: str, tensor: Any) -> int:
     return len(tensor.dims) + (CONFIGS[model].max_batch_size > 0)
 
 
-def test_the_repository_holds_exactly_the_models_of_the_design() -> None:
-    assert set(CONFIGS) == PYTHON_MODELS | EXPORTED_MODELS | ENSEMBLES
+def test_the_repository_holds_exactly_the_models_of_the_contract() -> None:
+    assert set(CONFIGS) == set(MODELS)
     assert {folder.name for folder in REPOSITORY.iterdir() if folder.is_dir()} == set(CONFIGS)
 
 
@@ -54,7 +57,7 @@ def test_a_model_is_named_as_its_folder_and_has_a_version(name: str) -> None:
 
 def test_each_model_has_the_backend_that_its_role_asks_for() -> None:
     assert {name for name, config in CONFIGS.items() if config.backend == "python"} == PYTHON_MODELS
-    assert {name for name, config in CONFIGS.items() if config.backend == "pytorch"} == EXPORTED_MODELS
+    assert {name for name, config in CONFIGS.items() if config.backend == "pytorch"} == set(EXPORTED_MODELS)
     assert {name for name, config in CONFIGS.items() if config.platform == "ensemble"} == ENSEMBLES
 
 
@@ -63,29 +66,20 @@ def test_a_python_model_brings_its_code(name: str) -> None:
     assert "TritonPythonModel" in (REPOSITORY / name / "1" / "model.py").read_text()
 
 
-@pytest.mark.parametrize("name", ["musicgen", "audiogen", "musicgen_stream", "audiogen_stream"])
-def test_generation_models_take_exactly_the_public_inputs(name: str) -> None:
-    face = "stream" if name.endswith("_stream") else "unary"
-    declared = [(row.name, datatype(row), list(row.dims), row.optional) for row in CONFIGS[name].input]
-    defined = [(row.name, row.datatype, [1], row.name != "text") for row in PARAMETERS if row.face in ("both", face)]
-    assert declared == defined
+@pytest.mark.parametrize("name", sorted(GENERATION_MODELS))
+def test_only_the_stream_models_are_decoupled(name: str) -> None:
+    assert CONFIGS[name].model_transaction_policy.decoupled is (MODELS[name] == "stream")
     assert CONFIGS[name].max_batch_size == 0
 
 
-@pytest.mark.parametrize("name", ["musicgen", "audiogen", "musicgen_stream", "audiogen_stream"])
-def test_only_the_stream_models_are_decoupled(name: str) -> None:
-    assert CONFIGS[name].model_transaction_policy.decoupled is name.endswith("_stream")
-
-
 @pytest.mark.parametrize("suffix", ["", "_stream"])
-def test_music_and_sound_generation_have_one_interface(suffix: str) -> None:
+def test_music_and_sound_generation_give_the_same(suffix: str) -> None:
     music, sound = CONFIGS[f"musicgen{suffix}"], CONFIGS[f"audiogen{suffix}"]
-    assert list(music.input) == list(sound.input)
     assert list(music.output) == list(sound.output)
     assert len(music.output) >= 4
 
 
-def test_a_unary_face_offers_what_its_stream_model_sends_and_the_file() -> None:
+def test_a_unary_frontend_offers_what_its_stream_model_sends_and_the_file() -> None:
     for name in ("musicgen", "audiogen"):
         unary = {row.name: (datatype(row), list(row.dims)) for row in CONFIGS[name].output}
         stream = {row.name: (datatype(row), list(row.dims)) for row in CONFIGS[f"{name}_stream"].output}
@@ -98,7 +92,7 @@ def test_models_with_weights_take_a_gpu_where_there_is_one_and_the_others_never(
     assert kinds == ["KIND_AUTO" if name in GPU_MODELS else "KIND_CPU"]
 
 
-@pytest.mark.parametrize("name", sorted(EXPORTED_MODELS))
+@pytest.mark.parametrize("name", EXPORTED_MODELS)
 def test_an_exported_model_answers_a_request_before_it_is_ready(name: str) -> None:
     config = CONFIGS[name]
     assert len(config.model_warmup) >= 1
@@ -112,14 +106,14 @@ def test_an_exported_model_answers_a_request_before_it_is_ready(name: str) -> No
             assert all(wanted in (-1, size) for wanted, size in zip(row.dims, given.dims, strict=True))
 
 
-@pytest.mark.parametrize("name", sorted(EXPORTED_MODELS | {"multiband_diffusion"}))
+@pytest.mark.parametrize("name", sorted(of_role("codec", "discriminator", "diffusion")))
 def test_models_with_weights_batch_across_callers(name: str) -> None:
     assert CONFIGS[name].max_batch_size > 1
     assert CONFIGS[name].HasField("dynamic_batching")
 
 
 def test_the_three_discriminators_take_and_give_the_same() -> None:
-    mpd, msd, msstftd = (CONFIGS[name] for name in ("mpd", "msd", "msstftd"))
+    mpd, msd, msstftd = (CONFIGS[name] for name in DISCRIMINATORS)
     for other in (msd, msstftd):
         assert list(other.input) == list(mpd.input)
         assert list(other.output) == list(mpd.output)

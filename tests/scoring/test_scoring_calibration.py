@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from audiocraft_triton.checkpoints.convert import convert
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, DISCRIMINATORS_FILE, resolve
 from audiocraft_triton.checkpoints.reading import read_state
+from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.scoring.discriminators import load_discriminators
-from audiocraft_triton.scoring.realness import DISCRIMINATORS
 from audiocraft_triton.torchscript import archive, models
 from audiocraft_triton.torchscript.exported import read_manifest
 from audiocraft_triton.torchscript.models import export_models, is_current

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from audiocraft_triton.contract.errors import InvalidRequest
-from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
+from audiocraft_triton.contract.models import DISCRIMINATORS
+from audiocraft_triton.scoring.realness import Calibration, judge
 
 PLAIN = {name: Calibration() for name in DISCRIMINATORS}
 

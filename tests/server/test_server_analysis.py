@@ -16,8 +16,8 @@ from triton_calls import infer
 from audiocraft_triton.audio.files import read_audio
 from audiocraft_triton.audio.waveforms import convert, cut_windows
 from audiocraft_triton.checkpoints.layout import resolve
+from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.scoring.discriminators import DiscriminatorSet, load_discriminators
-from audiocraft_triton.scoring.realness import DISCRIMINATORS
 from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 

@@ -10,7 +10,8 @@ from audiocraft.adversarial.discriminators import MultiPeriodDiscriminator, Mult
 
 from audiocraft_triton.checkpoints.layout import resolve
 from audiocraft_triton.contract.errors import CheckpointError
-from audiocraft_triton.scoring.discriminators import NAMES, DiscriminatorSet, load_discriminators
+from audiocraft_triton.contract.models import DISCRIMINATORS
+from audiocraft_triton.scoring.discriminators import DiscriminatorSet, load_discriminators
 from audiocraft_triton.torchscript import archive
 from audiocraft_triton.torchscript.discriminators import MICRO_BATCH, WindowDiscriminator, feature_layout
 from audiocraft_triton.torchscript.verify import VerificationError, varied_audio, verify_discriminator
@@ -26,10 +27,10 @@ def eager(demo_checkpoints: Path) -> DiscriminatorSet:
 
 @pytest.fixture(scope="module")
 def scripted(eager: DiscriminatorSet) -> dict[str, torch.jit.ScriptModule]:
-    return {name: archive.from_bytes(archive.to_bytes(WindowDiscriminator(eager[name]))) for name in NAMES}
+    return {name: archive.from_bytes(archive.to_bytes(WindowDiscriminator(eager[name]))) for name in DISCRIMINATORS}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_outputs_are_the_means_of_eagers_full_maps(
     name: str, eager: DiscriminatorSet, scripted: dict[str, torch.jit.ScriptModule]
 ) -> None:
@@ -48,7 +49,7 @@ def test_outputs_are_the_means_of_eagers_full_maps(
     assert layout[-1].offset + layout[-1].channels == features.shape[1]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_a_window_gets_the_same_scores_in_any_batch(name: str, scripted: dict[str, torch.jit.ScriptModule]) -> None:
     windows = varied_audio(SAMPLE_RATE, 2 * MICRO_BATCH + 3, 1, WINDOW)
     with torch.no_grad():
@@ -58,7 +59,7 @@ def test_a_window_gets_the_same_scores_in_any_batch(name: str, scripted: dict[st
     torch.testing.assert_close(features, torch.cat([row for _, row in alone]), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_verification_notices_weights_that_differ(
     name: str, eager: DiscriminatorSet, scripted: dict[str, torch.jit.ScriptModule], demo_checkpoints: Path
 ) -> None:

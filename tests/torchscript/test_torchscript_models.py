@@ -13,9 +13,10 @@ import torch
 
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, DISCRIMINATORS_FILE
 from audiocraft_triton.contract.errors import CheckpointError
+from audiocraft_triton.contract.models import DISCRIMINATORS, EXPORTED_MODELS
 from audiocraft_triton.torchscript import archive, models
 from audiocraft_triton.torchscript.manifest import CodecManifest, DiscriminatorManifest, Manifest
-from audiocraft_triton.torchscript.models import MODELS, export_models, is_current
+from audiocraft_triton.torchscript.models import export_models, is_current
 from audiocraft_triton.torchscript.verify import VerificationError, varied_audio
 
 Exported = tuple[Path, list[Manifest]]
@@ -53,8 +54,8 @@ def checkpoint(demo_checkpoints: Path, tmp_path: Path) -> Path:
 
 def test_every_model_lies_in_its_folder_with_a_manifest_of_its_hash(exported: Exported) -> None:
     repository, manifests = exported
-    assert tuple(manifest.model for manifest in manifests) == MODELS
-    assert len(contents(repository)) == 2 * len(MODELS)
+    assert tuple(manifest.model for manifest in manifests) == EXPORTED_MODELS
+    assert len(contents(repository)) == 2 * len(EXPORTED_MODELS)
     for manifest in manifests:
         folder = repository / manifest.model / "1"
         assert hashlib.sha256((folder / "model.pt").read_bytes()).hexdigest() == manifest.model_sha256
@@ -105,7 +106,7 @@ def test_calibration_of_the_checkpoint_reaches_the_manifests(
 ) -> None:
     without_verification(monkeypatch)
     state = torch.load(checkpoint / DISCRIMINATORS_FILE, weights_only=True)
-    calibration = [f"  {name}: {{scale: 2.5, bias: -1.0}}" for name in models.NAMES]
+    calibration = [f"  {name}: {{scale: 2.5, bias: -1.0}}" for name in DISCRIMINATORS]
     state["xp.cfg"] = state["xp.cfg"].replace("calibration: null", "\n".join(["calibration:", *calibration]))
     torch.save(state, checkpoint / DISCRIMINATORS_FILE)
     manifests = export_models(str(checkpoint), tmp_path / "repository", report=lambda _line: None)

@@ -8,7 +8,8 @@ import torch
 from torchmetrics.functional.classification import binary_auroc, binary_calibration_error
 
 from audiocraft_triton.contract.errors import InvalidRequest
-from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
+from audiocraft_triton.contract.models import DISCRIMINATORS
+from audiocraft_triton.scoring.realness import Calibration, judge
 from training.calibration import (
     ClipLogits,
     expected_calibration_error,

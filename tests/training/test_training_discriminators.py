@@ -16,8 +16,8 @@ from audiocraft_triton.checkpoints.layout import DISCRIMINATORS_FILE, Checkpoint
 from audiocraft_triton.checkpoints.loading import load_codec
 from audiocraft_triton.checkpoints.reading import read_state
 from audiocraft_triton.contract.errors import InvalidRequest
+from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.scoring.discriminators import load_discriminators
-from audiocraft_triton.scoring.realness import DISCRIMINATORS
 from training import discriminators
 from training.data.manifest import Clip, write_manifest
 from training.discriminators import (

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from audiocraft_triton.audio.waveforms import convert, cut_windows
 from audiocraft_triton.checkpoints.layout import Checkpoint
+from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.scoring.discriminators import load_discriminators
-from audiocraft_triton.scoring.realness import DISCRIMINATORS, Calibration, judge
+from audiocraft_triton.scoring.realness import Calibration, judge
 from training.calibration import expected_calibration_error, roc_auc
 from training.fakes import to_16_bits
 from training.measures.results import Measure

@@ -8,7 +8,7 @@ from audiocraft_triton.audio.files import check_file_size
 from audiocraft_triton.contract.parameters import PARAMETERS
 from audiocraft_triton.serving.adapters import tensors
 
-AUDIO_INPUTS = ("continuation", "melody")
+AUDIO_INPUTS = tuple(parameter.name for parameter in PARAMETERS if parameter.audio)
 
 
 def read_values(request: Any) -> dict[str, Any]:
@@ -20,9 +20,9 @@ def read_values(request: Any) -> dict[str, Any]:
     tensors.required(request, "text")
     values: dict[str, Any] = {}
     for parameter in PARAMETERS:
-        if parameter.face == "unary":  # of the answer's form: nothing that the engine would know
+        if parameter.frontend == "unary":  # about the form of the answer, which the engine does not know
             continue
-        if parameter.datatype == "BYTES" and parameter.name not in AUDIO_INPUTS:
+        if parameter.datatype == "BYTES" and not parameter.audio:
             value: Any = tensors.text(request, parameter.name)
         else:
             value = tensors.scalar(request, parameter.name)

@@ -11,6 +11,7 @@ import triton_python_backend_utils as pb_utils
 
 from audiocraft_triton import Engine, GenerationRequest
 from audiocraft_triton.audio.files import Waveform
+from audiocraft_triton.contract.models import AUDIO_READER, MULTIBAND_DIFFUSION
 from audiocraft_triton.contract.parameters import WHOLE_CLIP
 from audiocraft_triton.engine.handle import Chunk, Codes, GenerationHandle
 from audiocraft_triton.serving.adapters import tensors
@@ -111,7 +112,7 @@ class GenerationStreamModel:
             tensors.tensor("sample_rate", [self._engine.sample_rate], "INT32"),
             tensors.tensor("channels", [self._engine.channels], "INT32"),
         ]
-        (waveform,) = tensors.call("audio_reader", inputs, ["waveform"])
+        (waveform,) = tensors.call(AUDIO_READER, inputs, ["waveform"])
         return np.array(waveform[0])
 
 
@@ -128,5 +129,5 @@ def _response(generation: GenerationHandle, chunk: Chunk, request: Any) -> Any:
 
 def _diffuse(codes: Codes, seed: int) -> Waveform:
     inputs = [tensors.tensor("codes", codes[None], "INT32"), tensors.tensor("seed", [[seed]], "INT64")]
-    (waveform,) = tensors.call("multiband_diffusion", inputs, ["waveform"])
+    (waveform,) = tensors.call(MULTIBAND_DIFFUSION, inputs, ["waveform"])
     return np.array(waveform[0])

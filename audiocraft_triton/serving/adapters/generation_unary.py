@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from audiocraft_triton.contract.errors import Overloaded
+from audiocraft_triton.contract.models import STREAM_SUFFIX
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.audio_output import AudioOutput
 from audiocraft_triton.serving.adapters.cancellation import Watcher
@@ -30,7 +31,7 @@ class GenerationUnaryModel:
         """Finds the stream sibling by name; nothing to load."""
         settings = Settings(args)
         limit = int(settings.get("max_concurrent"))
-        self._engine = RpcClient(f"{settings.model}_stream")
+        self._engine = RpcClient(settings.model + STREAM_SUFFIX)
         self._places = threading.BoundedSemaphore(limit)
         self._threads = ThreadPoolExecutor(limit, thread_name_prefix="unary")
         self._watcher = Watcher()

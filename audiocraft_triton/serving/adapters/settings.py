@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from audiocraft_triton.contract.models import STREAM_SUFFIX
+
 
 class Settings:
     """Reads the `args` that Triton passes to `initialize`.
@@ -24,7 +26,7 @@ class Settings:
 
     def __init__(self, args: Mapping[str, Any]) -> None:
         self.model: str = args["model_name"]
-        self.public_name = self.model.removesuffix("_stream")
+        self.public_name = self.model.removesuffix(STREAM_SUFFIX)
         self.repository = Path(args["model_repository"]).parent
         on_gpu = args["model_instance_kind"] == "GPU"
         self.device = f"cuda:{args['model_instance_device_id']}" if on_gpu else "cpu"

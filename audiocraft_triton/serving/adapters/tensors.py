@@ -16,7 +16,7 @@ from audiocraft_triton.contract.errors import (
     InvalidRequest,
     Overloaded,
 )
-from audiocraft_triton.contract.parameters import MAX_TIMEOUT
+from audiocraft_triton.contract.limits import MAX_TIMEOUT
 from audiocraft_triton.serving.arguments import INNER_CALLS
 
 # By name: the stub fills pb_utils with its classes only after this module is imported.

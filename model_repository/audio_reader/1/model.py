@@ -6,6 +6,7 @@ from typing import Any
 
 from audiocraft_triton.audio.files import read_audio
 from audiocraft_triton.audio.waveforms import convert, cut_windows
+from audiocraft_triton.contract.models import DISCRIMINATORS, ENCODEC_ENCODER
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.each_request import EachRequestModel
 from audiocraft_triton.serving.adapters.settings import Settings
@@ -18,8 +19,8 @@ class TritonPythonModel(EachRequestModel):
     def initialize(self, args: dict[str, Any]) -> None:
         """Learns the exported models' rates from their manifests."""
         repository = Settings(args).repository
-        self._codec = read_manifest(repository, "encodec_encoder")
-        self._discriminators = read_manifest(repository, "mpd")
+        self._codec = read_manifest(repository, ENCODEC_ENCODER)
+        self._discriminators = read_manifest(repository, DISCRIMINATORS[0])
 
     def answer(self, request: Any) -> dict[str, Any]:
         """Decodes once, converts for each requested output."""

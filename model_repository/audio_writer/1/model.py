@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from audiocraft_triton.contract.models import ENCODEC_DECODER
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.audio_output import AudioOutput
 from audiocraft_triton.serving.adapters.each_request import EachRequestModel
@@ -16,7 +17,7 @@ class TritonPythonModel(EachRequestModel):
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Learns the codec's rate from its manifest."""
-        self._sample_rate: int = read_manifest(Settings(args).repository, "encodec_decoder")["sample_rate"]
+        self._sample_rate: int = read_manifest(Settings(args).repository, ENCODEC_DECODER)["sample_rate"]
 
     def answer(self, request: Any) -> dict[str, Any]:
         """The file where it is asked for, and the plain waveform."""

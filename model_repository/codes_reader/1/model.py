@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from audiocraft_triton.contract.codes import check_codes
+from audiocraft_triton.contract.models import ENCODEC_DECODER
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.each_request import EachRequestModel
 from audiocraft_triton.serving.adapters.settings import Settings
@@ -16,7 +17,7 @@ class TritonPythonModel(EachRequestModel):
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Learns the decoder's codebooks from its manifest."""
-        self._decoder = read_manifest(Settings(args).repository, "encodec_decoder")
+        self._decoder = read_manifest(Settings(args).repository, ENCODEC_DECODER)
 
     def answer(self, request: Any) -> dict[str, Any]:
         """The same codes, or InvalidRequest."""

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from audiocraft_triton.contract.codes import check_codes
-from audiocraft_triton.contract.parameters import BY_NAME, MAX_SEED
+from audiocraft_triton.contract.limits import MAX_SEED
+from audiocraft_triton.contract.parameters import BY_NAME
 from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.metrics import InFlightGauge

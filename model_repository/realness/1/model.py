@@ -7,12 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from audiocraft_triton.scoring.realness import (
-    DEFAULT_THRESHOLD,
-    DISCRIMINATORS,
-    Calibration,
-    judge,
-)
+from audiocraft_triton.contract.models import DISCRIMINATORS
+from audiocraft_triton.contract.parameters import THRESHOLD
+from audiocraft_triton.scoring.realness import Calibration, judge
 from audiocraft_triton.serving.adapters import tensors
 from audiocraft_triton.serving.adapters.each_request import EachRequestModel
 from audiocraft_triton.serving.adapters.settings import Settings
@@ -35,7 +32,7 @@ class TritonPythonModel(EachRequestModel):
     def answer(self, request: Any) -> dict[str, Any]:
         """Scores of one clip."""
         logits = {name: tensors.array(request, f"{name}_logits") for name in DISCRIMINATORS}
-        threshold = tensors.scalar(request, "threshold", DEFAULT_THRESHOLD)
+        threshold = tensors.scalar(request, "threshold", THRESHOLD.default)
         verdict = judge(logits, self._calibrations, threshold)
         features = [tensors.array(request, f"{name}_features") for name in DISCRIMINATORS]
         return {
