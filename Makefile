@@ -10,7 +10,7 @@ SOUNDFONT := /usr/share/sounds/sf3/FluidR3Mono_GM.sf3
 export MKL_CBWR ?= AUTO
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve studio export test bench lint format training-data measures system-packages clean
+.PHONY: help setup demo serve studio export test bench lint contract format training-data measures system-packages clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,10 +53,14 @@ training-data: setup ## 100 hours of music and 17 of sound effects into data/, b
 measures: setup ## what the demo checkpoints can do, on data they never saw: a table, and files in out/measures (5 minutes on 2 cores)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m training measure --checkpoints audiocraft_triton/checkpoints/demo --out out/measures
 
-lint: setup ## ruff and mypy
+contract: setup ## every file that is derived from audiocraft_triton/contract
+	$(BIN)/python -m contract_files
+
+lint: setup ## ruff, mypy, and that derived files are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m contract_files --check
 
 format: setup ## ruff's formatting and safe fixes
 	$(BIN)/ruff check --fix .

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
+from audiocraft_triton.contract.parameters import BY_NAME
 from audiocraft_triton.serving.embedded.installation import ServerNotInstalled
 from audiocraft_triton.serving.embedded.log import LogLine
 from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options, ServerFailed
@@ -21,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+DURATION, SEED = BY_NAME["duration"], BY_NAME["seed"]
 _console = Console(stderr=True, highlight=False)
 _STYLES = {"WARNING": "yellow", "ERROR": "red", "FATAL": "bold red"}
 
@@ -191,8 +193,10 @@ def studio(
 @app.command()
 def demo(
     text: Annotated[str, typer.Argument(help="What to generate.")] = "calm solo piano",
-    duration: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds of audio.")] = 10.0,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clip.")] = 1,
+    duration: Annotated[
+        float, typer.Option(min=DURATION.low, max=DURATION.high, help=f"{DURATION.description} In {DURATION.unit}.")
+    ] = DURATION.default,
+    seed: Annotated[int, typer.Option(min=SEED.low, max=SEED.high, help=SEED.description)] = 1,
     out: Annotated[Path, typer.Option(help="Folder for what is made.")] = Path("out"),
     repository: Annotated[
         Path, typer.Option(help="The model repository's folder; the demo's models are exported into it.")

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from audiocraft_triton.contract.limits import MAX_FILE_BYTES, MAX_SECONDS, MEBIBYTE
 from audiocraft_triton.gateway import problems
 from audiocraft_triton.gateway.settings import Settings
 
@@ -55,6 +56,7 @@ _WORDS = {
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {**_PROBLEM, "description": words} for status, words in _WORDS.items()
 }
+AUDIO_FILE = f"An audio file, up to {MAX_FILE_BYTES // MEBIBYTE} MiB and {MAX_SECONDS} seconds."
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 

@@ -1,55 +1,17 @@
-"""What callers send and get, as JSON. The bounds of a generation are those of the engine (a test compares them)."""
+"""What callers send and get, as JSON. The bounds of what they send are the contract's."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from audiocraft_client import Analysis, Codes, GenerationOptions, Health
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-MAX_SEED = 2**63 - 1
-MAX_TEXT = 2_000
-MAX_FILE_BYTES = 64 * 1024 * 1024
-MAX_CODEBOOKS = 64
-MAX_FRAMES = 60_000
+from audiocraft_triton.contract.limits import MAX_CODEBOOKS, MAX_FRAMES
+from audiocraft_triton.contract.parameters import BY_NAME, Decoder, FileFormat
+from audiocraft_triton.gateway.fields import Seed, field, with_parameters
 
-Decoder = Literal["encodec", "multiband_diffusion"]
-FileFormat = Literal["wav", "flac", "ogg", "mp3"]
 StreamFormat = Literal["wav", "pcm", "pcm_f32"]
-
-
-def _from_base64(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        decoded = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError("must be an audio file in base64") from error
-    if len(decoded) > MAX_FILE_BYTES:
-        raise ValueError(f"has {len(decoded):,} bytes, at most {MAX_FILE_BYTES:,} are allowed")
-    return decoded
-
-
-def _whole(value: object) -> object:
-    """JSON has one kind of number: 7.0 is 7."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-AudioFile = Annotated[
-    bytes,
-    BeforeValidator(_from_base64),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "An audio file in base64."}),
-]
-WholeNumber = BeforeValidator(_whole)
-Seed = Annotated[
-    Annotated[int, Field(ge=0, le=MAX_SEED), WholeNumber] | None,
-    Field(description="The same request with the same seed gives the same clip."),
-]
-Text = Annotated[
-    str, Field(max_length=MAX_TEXT, description="What to hear; empty: anything.", examples=["calm solo piano"])
-]
 
 
 class Body(BaseModel):
@@ -58,32 +20,27 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
+@with_parameters
 class GenerationBody(Body):
-    """What may be asked of a generation model."""
+    """What may be asked of a generation model: what is named here, and every other parameter of the contract."""
 
-    text: Text
-    duration: float = Field(10.0, ge=0.1, le=300, description="Seconds, a continuation included.", examples=[5])
-    temperature: float = Field(1.0, ge=0, le=10, description="0 is greedy; higher is more varied.")
-    top_k: Annotated[int, Field(ge=0, le=2**31 - 1), WholeNumber] = Field(
-        250, description="Sample among the k likeliest tokens, at most the codebook's size; 0 is no limit."
-    )
-    top_p: float = Field(0.0, ge=0, le=1, description="Above 0 it replaces top_k.")
-    cfg_coef: float = Field(3.0, ge=0, le=20, description="How closely to follow the text; 1 is no guidance.")
-    seed: Seed = Field(None, examples=[7])
-    decoder: Decoder = Field("encodec", description="multiband_diffusion: better sound for more time.")
-    continuation: AudioFile | None = Field(None, description="Audio that the clip begins with.")
-    melody: AudioFile | None = Field(None, description="Audio whose melody to follow: melody checkpoints only.")
+    text: str = field(BY_NAME["text"], examples=["calm solo piano"])
+    duration: float = field(BY_NAME["duration"], examples=[5])
+
+    def sent(self, name: str) -> Any:
+        """The value of a field, or None where the caller did not send it: its default is then the server's matter."""
+        return getattr(self, name) if name in self.model_fields_set else None
 
     def options(self) -> GenerationOptions:
-        """What was set, as the client takes it; the rest has the defaults of the server, which knows the checkpoint."""
-        chosen = self.model_fields_set & GenerationOptions.__annotations__.keys()
-        return cast(GenerationOptions, {name: getattr(self, name) for name in chosen})
+        """As the client takes them: only what the caller sent."""
+        names = GenerationOptions.__annotations__.keys() & self.model_fields_set
+        return cast(GenerationOptions, {name: getattr(self, name) for name in sorted(names)})
 
 
 class ClipRequest(GenerationBody):
     """A whole clip as a file."""
 
-    format: FileFormat = "wav"
+    format: FileFormat = field(BY_NAME["format"])
 
 
 class StreamRequest(GenerationBody):
@@ -92,7 +49,7 @@ class StreamRequest(GenerationBody):
     format: StreamFormat = Field(
         "wav", description="wav: 16-bit, its header says no length. pcm: 16-bit little-endian. pcm_f32: 32-bit floats."
     )
-    chunk_seconds: float = Field(0.5, ge=0.1, le=10, description="How much sound a piece has.")
+    chunk_seconds: float = field(BY_NAME["chunk_seconds"])
 
 
 class DecodeRequest(Body):
@@ -101,9 +58,9 @@ class DecodeRequest(Body):
     codes: list[Annotated[list[int], Field(min_length=1, max_length=MAX_FRAMES)]] = Field(
         min_length=1, max_length=MAX_CODEBOOKS, description="[codebooks][frames], as /encode gives them."
     )
-    decoder: Decoder = "encodec"
-    seed: Seed = Field(None, description="multiband_diffusion starts from noise: the same seed, the same sound.")
-    format: FileFormat = "wav"
+    decoder: Decoder = field(BY_NAME["decoder"])
+    seed: Seed = Field(None, description="Decoding by multiband_diffusion starts from noise: same seed, same sound.")
+    format: FileFormat = field(BY_NAME["format"])
 
 
 class CodesAnswer(BaseModel):

@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-MEBIBYTE = 1024 * 1024
+from audiocraft_triton.contract.limits import (
+    DRAIN_SECONDS,
+    MAX_BODY_BYTES,
+    MAX_FILE_BYTES,
+    MAX_SECONDS,
+    MAX_TIMEOUT,
+    MEBIBYTE,
+    MIN_SECONDS,
+)
 
 
 class Settings(BaseSettings):
@@ -26,9 +34,13 @@ class Settings(BaseSettings):
         (), description="Addresses or networks whose X-Forwarded-For is believed, separated by commas."
     )
     max_body_bytes: int = Field(
-        90 * MEBIBYTE, ge=1024, description="Of a request; an audio file of 64 MiB fits, in base64 too."
+        MAX_BODY_BYTES,
+        ge=1024,
+        description=f"Of a request; an audio file of {MAX_FILE_BYTES // MEBIBYTE} MiB fits, in base64 too.",
     )
-    max_audio_seconds: float = Field(300.0, ge=0.1, le=300.0, description="How long a clip one may ask for.")
+    max_audio_seconds: float = Field(
+        MAX_SECONDS, ge=MIN_SECONDS, le=MAX_SECONDS, description="How long a clip one may ask for."
+    )
     streams_per_client: int = Field(4, ge=1, description="Streams that one key, or one address, may hold at once.")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Who may call, separated by commas; none: anyone."
@@ -37,7 +49,7 @@ class Settings(BaseSettings):
     rate_limit: str = Field("", description='For each key, or address, such as "60/minute"; empty: no limit.')
     call_timeout: float = Field(600.0, gt=0, description="Seconds that a call to Triton may take.")
     drain_seconds: float = Field(
-        330.0, ge=0, le=86_400, description="How long requests in flight may take to finish after SIGTERM."
+        DRAIN_SECONDS, ge=0, le=MAX_TIMEOUT, description="How long requests in flight may take to finish after SIGTERM."
     )
     log_format: Literal["json", "console"] = Field("json", description="json for machines, console for people.")
 

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 
 from audiocraft_client import calls
+from audiocraft_client._contract import DEFAULT_DECODER
 from audiocraft_client.calls import AudioSource, Call, GenerationOptions, Tensor
 from audiocraft_client.errors import AudioCraftError, InvalidRequest
 from audiocraft_client.results import Analysis, Audio, Chunk, Codes, Health
@@ -35,7 +36,7 @@ class AsyncClient:
         self,
         server: str = "localhost:8001",
         *,
-        timeout: float = 300.0,
+        timeout: float = calls.TIMEOUT_SECONDS,
         transport: AsyncTransport | None = None,
     ) -> None:
         self._transport = transport or connect_async(server, timeout)
@@ -89,7 +90,9 @@ class AsyncClient:
         """See `Client.encode`."""
         return await self._run(calls.encode(file))
 
-    async def decode(self, codes: Codes | ArrayLike, decoder: str = "encodec", *, seed: int | None = None) -> Audio:
+    async def decode(
+        self, codes: Codes | ArrayLike, decoder: str = DEFAULT_DECODER, *, seed: int | None = None
+    ) -> Audio:
         """See `Client.decode`."""
         return await self._run(calls.decode(codes, decoder, seed))
 

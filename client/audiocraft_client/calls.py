@@ -1,7 +1,7 @@
 """Every call as data: which model, which inputs, which outputs, and how the answer is read. No I/O but files.
 
-Both clients run these; only their transports differ. Datatypes are absent on purpose: the server's
-model metadata is the one definition of them.
+Both clients run these; only their transports differ. Neither datatypes nor bounds are checked here: the server's
+model metadata and its refusals hold for the server that is called, which may be newer than this client.
 """
 
 from __future__ import annotations
@@ -18,6 +18,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from tritonclient.utils import triton_to_np_dtype
 
+from audiocraft_client._contract import (
+    ANALYZE,
+    AUDIO_PARAMETERS,
+    DECODER_MODELS,
+    DISCRIMINATORS,
+    ENCODE,
+    STREAM_MODELS,
+    UNARY_MODELS,
+)
 from audiocraft_client.errors import InvalidRequest, ServerFailure
 from audiocraft_client.results import Analysis, Audio, Chunk, Codes, FeatureLayer
 
@@ -27,46 +36,45 @@ Outputs: TypeAlias = Mapping[str, Array]
 AudioSource: TypeAlias = "str | os.PathLike[str] | bytes | BinaryIO | Audio"
 Result = TypeVar("Result")
 
-UNARY_MODELS = {"music": "musicgen", "sound": "audiogen"}
-STREAM_MODELS = {"music": "musicgen_stream", "sound": "audiogen_stream"}
-MODELS = (
-    *("analyze", "audio_reader", "audio_writer", "audiogen", "audiogen_stream", "codes_reader", "decode", "encode"),
-    *("encodec_decoder", "encodec_encoder", "mpd", "msd", "msstftd", "multiband_diffusion", "musicgen"),
-    *("musicgen_stream", "realness"),
-)
-"""What a server of this project serves. Its own index may be closed to callers (`--grpc-restricted-protocol`)."""
+TIMEOUT_SECONDS = 300.0
+"""How long a call, or a whole stream, may take by default."""
 HEALTH_SECONDS = 10.0  # a server that takes longer than this to say that it is ready, isn't
 STREAM_NEEDS_GRPC = (
     "streaming needs gRPC, and this client speaks HTTP: connect to the gRPC port, as in 'localhost:8001'"
 )
-DECODERS = {"encodec": "decode", "multiband_diffusion": "multiband_diffusion"}
 
 
+# generated: options
 class GenerationOptions(TypedDict, total=False):
     """What may be said about a generation besides its text. Left out or None: the server's default.
 
-    duration: seconds, 0.1 to 300.
-    temperature: 0 is greedy; higher is more varied.
-    top_k: sample among the k likeliest tokens; 0 is no limit.
-    top_p: sample among the likeliest tokens that make up this probability, 0 to 1; 0 is off.
-    cfg_coef: how closely to follow the text, 0 to 20; 1 is no guidance, and cheaper.
-    seed: the same request with the same seed gives the same clip. Drawn by the server, and returned.
-    continuation: audio to continue: path, file bytes, open binary file or Audio.
-    melody: audio whose melody to follow, for checkpoints that know how.
-    decoder: "encodec", or "multiband_diffusion" (better sound for more time).
-    return_codes: also return the EnCodec codes.
+    Attributes:
+        duration: Length of the clip, including a continuation (0.1 to 300 seconds).
+        temperature: Variety: 0 always takes the likeliest token, higher values surprise more (0 to 10).
+        cfg_coef: How closely to follow the text (classifier-free guidance); 1 means no guidance (0 to 20).
+        top_k: Sample among the k likeliest tokens; 0 means all (0 to the codebook size).
+        top_p: Sample among the likeliest tokens of this total probability; above 0 it replaces top_k (0 to 1).
+        seed: The same request with the same seed gives the same clip; every answer names its seed (0 to 2⁶³−1).
+        continuation: Audio file that the clip begins with.
+        melody: Audio file whose melody to follow; only melody checkpoints take one.
+        decoder: What turns tokens into sound: multiband_diffusion sounds better and takes longer (encodec,
+            multiband_diffusion).
+        return_codes: Also return the EnCodec codes.
     """
 
     duration: float | None
     temperature: float | None
+    cfg_coef: float | None
     top_k: int | None
     top_p: float | None
-    cfg_coef: float | None
     seed: int | None
     continuation: AudioSource | None
     melody: AudioSource | None
     decoder: str | None
     return_codes: bool
+
+
+# /generated
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,13 +138,13 @@ def stream(kind: str, text: str, chunk_seconds: float | None, options: Generatio
 
 def encode(file: AudioSource) -> Call[Codes]:
     """Audio file -> codes."""
-    return Call("encode", {"audio_file": _file_bytes(file)}, ("codes", "sample_rate", "duration"), _read_codes)
+    return Call(ENCODE, {"audio_file": _file_bytes(file)}, ("codes", "sample_rate", "duration"), _read_codes)
 
 
 def decode(codes: Codes | ArrayLike, decoder: str, seed: int | None) -> Call[Audio]:
     """Codes [codebooks, frames] or [1, codebooks, frames] -> a clip."""
-    if decoder not in DECODERS:
-        raise InvalidRequest(f"decoder={decoder!r}: must be one of {', '.join(DECODERS)}")
+    if decoder not in DECODER_MODELS:
+        raise InvalidRequest(f"decoder={decoder!r}: must be one of {', '.join(DECODER_MODELS)}")
     array = np.asarray(codes.codes if isinstance(codes, Codes) else codes)
     if array.ndim == 2:
         array = array[None]
@@ -148,7 +156,7 @@ def decode(codes: Codes | ArrayLike, decoder: str, seed: int | None) -> Call[Aud
         outputs += ("seed",)  # diffusion starts from noise
     if seed is not None:
         values["seed"] = np.array([[seed]])
-    return Call(DECODERS[decoder], values, outputs, _read_audio)
+    return Call(DECODER_MODELS[decoder], values, outputs, _read_audio)
 
 
 def analyze(file: AudioSource, threshold: float | None, feature_maps: bool) -> Call[Analysis]:
@@ -157,12 +165,12 @@ def analyze(file: AudioSource, threshold: float | None, feature_maps: bool) -> C
     if threshold is not None:
         values["threshold"] = threshold
     outputs: tuple[str, ...] = (
-        *("mpd_score", "msd_score", "msstftd_score", "realness", "is_real", "calibrated"),
-        *("window_scores", "window_seconds", "duration"),
+        *(f"{name}_score" for name in DISCRIMINATORS),
+        *("realness", "is_real", "calibrated", "window_scores", "window_seconds", "duration"),
     )
     if feature_maps:
         outputs += ("feature_maps", "feature_layout")
-    return Call("analyze", values, outputs, _read_analysis)
+    return Call(ANALYZE, values, outputs, _read_analysis)
 
 
 def _generation(text: str, options: GenerationOptions) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -172,7 +180,7 @@ def _generation(text: str, options: GenerationOptions) -> tuple[tuple[str, ...],
     values: dict[str, Any] = {"text": text}
     for name, value in options.items():
         if value is not None and name != "return_codes":
-            values[name] = _file_bytes(value) if name in ("continuation", "melody") else value
+            values[name] = _file_bytes(value) if name in AUDIO_PARAMETERS else value
     outputs: tuple[str, ...] = ("waveform", "sample_rate", "seed")
     if options.get("return_codes"):
         outputs += ("codes",)

@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn, cast
 
 import typer
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from audiocraft_client._contract import DECODER_MODELS, DEFAULT_DECODER, THRESHOLD
 from audiocraft_client.audio_files import format_of
-from audiocraft_client.calls import GenerationOptions
+from audiocraft_client.calls import TIMEOUT_SECONDS, GenerationOptions
 from audiocraft_client.client import Client
 from audiocraft_client.errors import AudioCraftError, InvalidRequest
+from audiocraft_client.options import with_generation_options
 from audiocraft_client.report import (
     analysis_facts,
     analysis_table,
@@ -41,33 +43,6 @@ app = typer.Typer(
 
 Prompt = Annotated[str, typer.Argument(help='What it should sound like; "" for whatever the model likes.')]
 InputFile = Annotated[Path, typer.Argument(help="Audio file: wav, flac, ogg or mp3.")]
-Duration = Annotated[
-    float | None, typer.Option("--duration", "-d", help="Length, seconds, 0.1 to 300. (server default: 10)")
-]
-Temperature = Annotated[
-    float | None, typer.Option(help="Variety: 0 always takes the likeliest token. (server default: 1.0)")
-]
-TopK = Annotated[
-    int | None, typer.Option(help="Sample among the k likeliest tokens; 0 is no limit. (server default: 250)")
-]
-TopP = Annotated[
-    float | None,
-    typer.Option(help="Sample among the likeliest tokens of this total probability, 0 to 1; 0 is off."),
-]
-CfgCoef = Annotated[
-    float | None,
-    typer.Option(help="How closely to follow the text, 0 to 20; 1 is no guidance. (server default: 3.0)"),
-]
-Seed = Annotated[
-    int | None,
-    typer.Option(help="Whole number: same request, same seed, same audio. (default: drawn, and shown)"),
-]
-Continuation = Annotated[Path | None, typer.Option(help="Audio file to continue.")]
-Melody = Annotated[Path | None, typer.Option(help="Audio file whose melody to follow (melody checkpoints only).")]
-DecoderName = Annotated[
-    str | None,
-    typer.Option(help="encodec, or multiband_diffusion: better sound for more time. (server default: encodec)"),
-]
 AudioOutput = Annotated[
     Path,
     typer.Option("--output", "-o", help="Audio file to write: .wav, .flac, .ogg or .mp3; replaced if there."),
@@ -90,69 +65,35 @@ def settings(
         str,
         typer.Option(envvar="AUDIOCRAFT_SERVER", help="host:port of Triton's gRPC, or http://host:port of its HTTP."),
     ] = "localhost:8001",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = 300.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.")] = TIMEOUT_SECONDS,
 ) -> None:
     context.obj = Settings(server, timeout)
 
 
 @app.command()
+@with_generation_options()
 def music(
     context: typer.Context,
     text: Prompt,
     output: AudioOutput = Path("out.wav"),
-    duration: Duration = None,
-    temperature: Temperature = None,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    cfg_coef: CfgCoef = None,
-    seed: Seed = None,
-    continuation: Continuation = None,
-    melody: Melody = None,
-    decoder: DecoderName = None,
     as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """Generate music from a description."""
-    options = GenerationOptions(
-        duration=duration,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        cfg_coef=cfg_coef,
-        seed=seed,
-        continuation=continuation,
-        melody=melody,
-        decoder=decoder,
-    )
-    _generate(context.obj, "music", text, options, output, as_json)
+    _generate(context.obj, "music", text, cast(GenerationOptions, options), output, as_json)
 
 
 @app.command()
+@with_generation_options("melody")
 def sound(
     context: typer.Context,
     text: Prompt,
     output: AudioOutput = Path("out.wav"),
-    duration: Duration = None,
-    temperature: Temperature = None,
-    top_k: TopK = None,
-    top_p: TopP = None,
-    cfg_coef: CfgCoef = None,
-    seed: Seed = None,
-    continuation: Continuation = None,
-    decoder: DecoderName = None,
     as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """Generate a sound effect from a description."""
-    options = GenerationOptions(
-        duration=duration,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        cfg_coef=cfg_coef,
-        seed=seed,
-        continuation=continuation,
-        decoder=decoder,
-    )
-    _generate(context.obj, "sound", text, options, output, as_json)
+    _generate(context.obj, "sound", text, cast(GenerationOptions, options), output, as_json)
 
 
 @app.command()
@@ -180,9 +121,7 @@ def decode(
     context: typer.Context,
     codes: Annotated[Path, typer.Argument(help="Codes file (.npz) made by encode.")],
     output: AudioOutput = Path("out.wav"),
-    decoder: Annotated[
-        str, typer.Option(help="encodec, or multiband_diffusion: better sound for more time.")
-    ] = "encodec",
+    decoder: Annotated[str, typer.Option(help=f"{' or '.join(DECODER_MODELS)}.")] = DEFAULT_DECODER,
     seed: Annotated[
         int | None, typer.Option(help="Whole number, for multiband_diffusion only: same seed, same audio.")
     ] = None,
@@ -202,7 +141,8 @@ def analyze(
     context: typer.Context,
     file: InputFile,
     threshold: Annotated[
-        float | None, typer.Option(help="Realness that counts as real, 0 to 1. (server default: 0.5)")
+        float | None,
+        typer.Option(help=f"{THRESHOLD.description} ({THRESHOLD.bound}; server default: {THRESHOLD.default})"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, TypeVar
 
 from audiocraft_client import calls
+from audiocraft_client._contract import DEFAULT_DECODER
 from audiocraft_client.calls import AudioSource, Call, GenerationOptions, Tensor
 from audiocraft_client.errors import AudioCraftError, InvalidRequest
 from audiocraft_client.results import Analysis, Audio, Chunk, Codes, Health
@@ -32,7 +33,11 @@ class Client:
     """
 
     def __init__(
-        self, server: str = "localhost:8001", *, timeout: float = 300.0, transport: Transport | None = None
+        self,
+        server: str = "localhost:8001",
+        *,
+        timeout: float = calls.TIMEOUT_SECONDS,
+        transport: Transport | None = None,
     ) -> None:
         self._transport = transport or connect(server, timeout)
         self._datatypes: dict[str, dict[str, str]] = {}
@@ -55,9 +60,7 @@ class Client:
     def music(self, text: str, **options: Unpack[GenerationOptions]) -> Audio:
         """Music for a description; "" is unconditional.
 
-        Options, each the server's default when left out or None: `duration` (seconds, 0.1 to 300),
-        `temperature`, `top_k`, `top_p`, `cfg_coef` (0 to 20), `seed`, `continuation` and `melody` (audio),
-        `decoder` ("encodec" or "multiband_diffusion"), `return_codes`. See `GenerationOptions`.
+        Options are those of `GenerationOptions`; what is left out or None is not sent, and the server's default holds.
         """
         return self._run(calls.generate("music", text, options))
 
@@ -79,7 +82,7 @@ class Client:
         Args:
             text: as for `music`.
             model: "music" or "sound".
-            chunk_seconds: length of a piece, seconds, 0.1 to 10.
+            chunk_seconds: length of a piece, seconds; None: the server's default.
             options: as for `music`.
         Raises:
             InvalidRequest: at once, when this client speaks HTTP.
@@ -93,12 +96,12 @@ class Client:
         """A clip as EnCodec codes."""
         return self._run(calls.encode(file))
 
-    def decode(self, codes: Codes | ArrayLike, decoder: str = "encodec", *, seed: int | None = None) -> Audio:
+    def decode(self, codes: Codes | ArrayLike, decoder: str = DEFAULT_DECODER, *, seed: int | None = None) -> Audio:
         """Codes back to a clip.
 
         Args:
             codes: `Codes`, or integers of shape [codebooks, frames] or [1, codebooks, frames].
-            decoder: "encodec", or "multiband_diffusion": better sound for more time.
+            decoder: "encodec", or "multiband_diffusion", which sounds better and takes longer.
             seed: for multiband_diffusion only, which starts from noise.
         """
         return self._run(calls.decode(codes, decoder, seed))

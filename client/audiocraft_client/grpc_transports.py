@@ -11,7 +11,8 @@ from tritonclient.grpc import InferResult, service_pb2_grpc
 from tritonclient.grpc import service_pb2 as messages
 from tritonclient.utils import serialize_byte_tensor
 
-from audiocraft_client.calls import HEALTH_SECONDS, MODELS, Arrays, Tensors
+from audiocraft_client._contract import MODELS
+from audiocraft_client.calls import HEALTH_SECONDS, Arrays, Tensors
 from audiocraft_client.errors import ServerFailure, from_status
 from audiocraft_client.results import Health
 

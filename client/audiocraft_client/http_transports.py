@@ -16,11 +16,10 @@ import tritonclient.http.aio as triton_http_aio
 from geventhttpclient.response import HTTPParseError
 from tritonclient.utils import InferenceServerException
 
-from audiocraft_client.calls import HEALTH_SECONDS, MODELS, Arrays, Tensors
+from audiocraft_client._contract import MAX_TIMEOUT, MODELS
+from audiocraft_client.calls import HEALTH_SECONDS, Arrays, Tensors
 from audiocraft_client.errors import DeadlineExceeded, ServerUnreachable, from_status
 from audiocraft_client.results import Health
-
-_LONGEST_TIMEOUT = 86_400.0  # seconds; the server's generation models take none above
 
 
 class HttpTransport:
@@ -112,7 +111,7 @@ def _request(tensors: Tensors, outputs: Sequence[str], seconds: float) -> dict[s
         "inputs": inputs,
         "outputs": [triton_http.InferRequestedOutput(name) for name in outputs],
         # Triton does not see an HTTP caller hang up before it has an answer: only this ends work nobody waits for.
-        "timeout": math.ceil(min(seconds, _LONGEST_TIMEOUT) * 1e6),
+        "timeout": math.ceil(min(seconds, MAX_TIMEOUT) * 1e6),
     }
 
 

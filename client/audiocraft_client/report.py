@@ -6,7 +6,8 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from audiocraft_client.results import DISCRIMINATORS, Analysis, Audio, Codes, Health
+from audiocraft_client._contract import DISCRIMINATORS
+from audiocraft_client.results import Analysis, Audio, Codes, Health
 
 
 def audio_facts(audio: Audio, path: Path) -> dict[str, Any]:

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from audiocraft_client._contract import DISCRIMINATORS, MAX_CODES_BYTES
 from audiocraft_client.audio_files import encode_audio, format_of, write_atomically
 from audiocraft_client.errors import InvalidRequest
 
-DISCRIMINATORS = ("mpd", "msd", "msstftd")
-MAX_CODES_BYTES = 64 * 1024 * 1024
-"""Of a codes file, unpacked: a small file of zeros would fill any memory."""
 _NOT_CODES = "{}: not a codes file (.npz made by encode)"
 
 

@@ -10,27 +10,19 @@ from typing import Any
 
 import grpc
 import numpy as np
+from audiocraft_client._contract import PARAMETERS, STREAM_MODELS, UNARY_MODELS
 from audiocraft_client.results import Health
 from tritonclient.grpc import service_pb2 as messages
 from tritonclient.grpc import service_pb2_grpc
 
-GENERATION = {
-    "text": "BYTES",
-    "duration": "FP32",
-    "temperature": "FP32",
-    "top_k": "INT32",
-    "top_p": "FP32",
-    "cfg_coef": "FP32",
-    "seed": "INT64",
-    "continuation": "BYTES",
-    "melody": "BYTES",
-    "decoder": "BYTES",
-}
+
+def _inputs(frontend: str) -> dict[str, str]:
+    return {row.name: row.datatype for row in PARAMETERS if row.frontend in ("both", frontend)}
+
+
 INPUTS = {
-    "musicgen": {**GENERATION, "format": "BYTES", "base64": "BOOL"},
-    "audiogen": {**GENERATION, "format": "BYTES", "base64": "BOOL"},
-    "musicgen_stream": {**GENERATION, "chunk_seconds": "FP32"},
-    "audiogen_stream": {**GENERATION, "chunk_seconds": "FP32"},
+    **dict.fromkeys(UNARY_MODELS.values(), _inputs("unary")),
+    **dict.fromkeys(STREAM_MODELS.values(), _inputs("stream")),
     "encode": {"audio_file": "BYTES"},
     "decode": {"codes": "INT32", "format": "BYTES", "base64": "BOOL"},
     "multiband_diffusion": {"codes": "INT32", "seed": "INT64"},

@@ -28,7 +28,7 @@ def test_what_was_not_set_is_left_to_the_server(studio: Studio) -> None:
     """Its default of top k depends on the checkpoint."""
     with studio.page.expect_request("**/generate/music/stream") as asked:
         studio.generate("piano", 1)
-    assert set(asked.value.post_data_json) == {"text", "duration", "decoder", "format"}
+    assert set(asked.value.post_data_json) == {"text", "duration", "format"}
     studio.page.click("#detailed summary")
     studio.page.fill("#field-top_k", "10")
     with studio.page.expect_request("**/generate/music/stream") as asked:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from audiocraft_triton.gateway.audio_bodies import MEDIA_TYPES
 from audiocraft_triton.gateway.dependencies import (
+    AUDIO_FILE,
     BINARY,
     PROBLEMS,
     Triton,
@@ -56,7 +57,7 @@ _DECODE_BODY: dict[str, Any] = {
 async def encode(
     request: Request,
     triton: Triton,
-    file: Annotated[UploadFile, File(description="An audio file, up to 64 MiB and 300 seconds.")],
+    file: Annotated[UploadFile, File(description=AUDIO_FILE)],
     format: Literal["json", "npz"] = "json",
 ) -> Any:
     """An audio file to EnCodec tokens, as JSON or as a numpy file."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
+from audiocraft_triton.contract.models import UNARY_MODELS, GenerationModel, Kind
+from audiocraft_triton.contract.parameters import BY_NAME, FileFormat
 from audiocraft_triton.gateway.audio_bodies import MEDIA_TYPES
 from audiocraft_triton.gateway.dependencies import (
     PROBLEMS,
@@ -15,18 +18,13 @@ from audiocraft_triton.gateway.dependencies import (
     Triton,
     audio_answer,
 )
+from audiocraft_triton.gateway.fields import Seed, field
 from audiocraft_triton.gateway.limits.streams import Place
 from audiocraft_triton.gateway.route_policies import GENERATION, declare
-from audiocraft_triton.gateway.routes.generation import Kind, streamed_clip, whole_clip
-from audiocraft_triton.gateway.schemas import (
-    MAX_TEXT,
-    ClipRequest,
-    Seed,
-    StreamRequest,
-)
+from audiocraft_triton.gateway.routes.generation import streamed_clip, whole_clip
+from audiocraft_triton.gateway.schemas import ClipRequest, StreamRequest
 
-Model = Literal["musicgen", "audiogen"]
-KINDS: dict[Model, Kind] = {"musicgen": "music", "audiogen": "sound"}
+KINDS: dict[GenerationModel, Kind] = {name: kind for kind, name in UNARY_MODELS.items()}
 router = APIRouter(prefix="/v1", tags=["ecosystem"])
 _SOUND = audio_answer("The sound.", *dict.fromkeys([*MEDIA_TYPES.values(), "audio/pcm"]))
 
@@ -36,17 +34,22 @@ class CommonRequest(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
-    input: Annotated[str, Field(max_length=MAX_TEXT, description="What to hear.", examples=["calm solo piano"])]
-    model: Model = "musicgen"
+    input: str = field(BY_NAME["text"], examples=["calm solo piano"])
+    model: GenerationModel = "musicgen"
     seed: Seed = None
+
+    def renamed(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """What the caller sent of a generation's parameters, under this gateway's names."""
+        known = {"input": "text", "duration": "duration", "seed": "seed", **names}
+        return {known[name]: getattr(self, name) for name in self.model_fields_set if name in known}
 
 
 class AudioGenerateRequest(CommonRequest):
     """As vllm-omni's `/v1/audio/generate`."""
 
-    audio_length: float = Field(10.0, ge=0.1, le=300, description="Seconds.")
-    guidance_scale: float = Field(3.0, ge=0, le=20, description="How closely to follow the text; 1 is no guidance.")
-    response_format: Literal["wav", "flac", "ogg", "mp3"] = "wav"
+    audio_length: float = field(BY_NAME["duration"])
+    guidance_scale: float = field(BY_NAME["cfg_coef"])
+    response_format: FileFormat = field(BY_NAME["format"])
 
 
 class SpeechRequest(CommonRequest):
@@ -54,13 +57,13 @@ class SpeechRequest(CommonRequest):
 
     response_format: Literal["mp3", "wav", "flac", "pcm"] = "mp3"
     stream_format: Literal["audio"] = "audio"
-    duration: float = Field(10.0, ge=0.1, le=300, description="Seconds; not in OpenAI's shape.")
+    duration: float = field(BY_NAME["duration"], "Length of the clip in seconds; not in OpenAI's shape.")
 
 
 class ModelCard(BaseModel):
     """A model that can be asked for."""
 
-    id: Model
+    id: GenerationModel
     object: Literal["model"] = "model"
     owned_by: str = "audiocraft-triton"
 
@@ -85,10 +88,8 @@ async def audio_generate(
     request: Request, body: AudioGenerateRequest, triton: Triton, settings: Configured
 ) -> Response:
     """Text to sound, in vllm-omni's words."""
-    wanted = ClipRequest(
-        text=body.input, duration=body.audio_length, cfg_coef=body.guidance_scale, seed=body.seed,
-        format=body.response_format,
-    )  # fmt: skip
+    names = {"audio_length": "duration", "guidance_scale": "cfg_coef", "response_format": "format"}
+    wanted = ClipRequest.model_validate(body.renamed(names))
     return await whole_clip(request, triton, settings, KINDS[body.model], wanted)
 
 
@@ -99,8 +100,8 @@ async def audio_speech(
 ) -> Response:
     """Text to sound, in OpenAI's words; streamed where the format allows it."""
     kind = KINDS[body.model]
+    wanted = {**body.renamed({}), "format": body.response_format}  # this shape's default format is its own
     if body.response_format == "wav" or body.response_format == "pcm":
-        stream = StreamRequest(text=body.input, duration=body.duration, seed=body.seed, format=body.response_format)
+        stream = StreamRequest.model_validate(wanted)
         return await streamed_clip(request, triton, settings, place, kind, stream)
-    clip = ClipRequest(text=body.input, duration=body.duration, seed=body.seed, format=body.response_format)
-    return await whole_clip(request, triton, settings, kind, clip)
+    return await whole_clip(request, triton, settings, kind, ClipRequest.model_validate(wanted))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Literal
 
 from audiocraft_client import AsyncClient, Audio, InvalidRequest, ServerFailure
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from audiocraft_triton.contract.limits import MIN_SECONDS
+from audiocraft_triton.contract.models import Kind
 from audiocraft_triton.gateway.audio_bodies import (
     MEDIA_TYPES,
     STREAM_MEDIA_TYPES,
@@ -22,7 +23,6 @@ from audiocraft_triton.gateway.route_policies import GENERATION, declare
 from audiocraft_triton.gateway.schemas import ClipRequest, GenerationBody, StreamRequest
 from audiocraft_triton.gateway.settings import Settings
 
-Kind = Literal["music", "sound"]
 CLIP = audio_answer("The clip, at the model's own sample rate.", *dict.fromkeys(MEDIA_TYPES.values()))
 STREAM = audio_answer("The clip, piece by piece.", *dict.fromkeys(STREAM_MEDIA_TYPES.values()))
 router = APIRouter(tags=["generate"])
@@ -76,7 +76,7 @@ async def streamed_clip(
     """Generates, and answers as soon as there is a first chunk: what is refused before it gets a proper status."""
     _require_duration(body, settings)
     place.take()
-    chunks = triton.stream(body.text, kind, body.chunk_seconds, **body.options())
+    chunks = triton.stream(body.text, kind, body.sent("chunk_seconds"), **body.options())
     try:
         first = await unless_disconnected(request, anext(chunks))
     except StopAsyncIteration:
@@ -97,5 +97,5 @@ async def audio_file(audio: Audio, encoding: str) -> Response:
 def _require_duration(body: GenerationBody, settings: Settings) -> None:
     if body.duration > settings.max_audio_seconds:
         raise InvalidRequest(
-            f"duration={body.duration:g}: must be between 0.1 and {settings.max_audio_seconds:g} seconds here"
+            f"duration={body.duration:g}: must be between {MIN_SECONDS} and {settings.max_audio_seconds:g} seconds here"
         )

@@ -38,9 +38,9 @@ export async function generateFile(kind, request, format) {
   return new Blob([await response.arrayBuffer()], { type: AUDIO_TYPES[format] });
 }
 
-/** A file's scores; see the gateway's OpenAPI. */
-export async function analyze(file, threshold) {
-  return (await post(`analyze?threshold=${threshold}`, fileBody(file))).json();
+/** A file's scores; see the gateway's OpenAPI. The verdict is the page's own, so no threshold is sent. */
+export async function analyze(file) {
+  return (await post("analyze", fileBody(file))).json();
 }
 
 /** A file's EnCodec codes. */

@@ -1,6 +1,6 @@
 /** From what went wrong to what a person can do about it. */
 
-import { PARAMETERS } from "./studio/parameters.js";
+import { parameter } from "./studio/parameters.js";
 
 /**
  * @param {Problem} problem
@@ -39,7 +39,7 @@ function sentences(problem) {
   return problem.errors.map((error) => `${label(fieldName(error))}: ${error.message}`).join(". ");
 }
 
-const label = (name) => PARAMETERS.find((parameter) => parameter.name === name)?.label ?? name;
+const label = (name) => parameter(name)?.control?.label ?? name;
 
 function again({ retryAfter }) {
   if (retryAfter === null) return "Try again in a moment.";

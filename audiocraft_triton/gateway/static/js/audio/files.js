@@ -2,8 +2,6 @@
 
 import { Track } from "./track.js";
 
-/** What the server takes at most. */
-export const LARGEST_FILE = 64 * 1024 * 1024;
 const DECODING_RATE = 48_000;
 
 /**

@@ -1,15 +1,18 @@
 /** How real a file sounds, and how it sounds after EnCodec. */
 
 import { analyze, decode, encode, Problem } from "../api.js";
-import { decodedTrack, LARGEST_FILE } from "../audio/files.js";
+import { decodedTrack } from "../audio/files.js";
 import { Track } from "../audio/track.js";
 import { readWav16 } from "../audio/wav.js";
+import { LIMITS, THRESHOLD } from "../contract.js";
 import { announce, byId, h } from "../dom.js";
 import { ClipView } from "../view/clip-view.js";
 import { Compare } from "./compare.js";
 import { Notice } from "./notice.js";
 import { scoreBars, scoreTable, verdict } from "./scores.js";
 import { Transport } from "./transport.js";
+
+const LARGEST_FILE = LIMITS.fileBytes / 2 ** 20; // MiB
 
 export class Analysis {
   #player;
@@ -29,6 +32,9 @@ export class Analysis {
     this.#compare = new Compare(player);
     byId("analysis-view").append(this.#view.element, this.#transport.element);
     byId("round-trip-view").append(this.#compare.element);
+    byId("file-limits").textContent = `wav, flac, ogg, mp3 and more; up to ${LARGEST_FILE} MiB and ${LIMITS.seconds} seconds.`;
+    Object.assign(this.#threshold, { min: THRESHOLD.min, max: THRESHOLD.max, value: THRESHOLD.value });
+    byId("threshold-value").textContent = THRESHOLD.value.toFixed(2);
     this.#threshold.addEventListener("input", () => this.#showVerdict());
     byId("round-trip").addEventListener("click", () => void this.#makeRoundTrip());
     byId("analysis-file").addEventListener("change", ({ target }) => {
@@ -45,8 +51,8 @@ export class Analysis {
     byId("analysis-result").hidden = true;
     if (this.#player.state !== "paused") this.#player.pause();
     try {
-      if (file.size > LARGEST_FILE) throw tooLarge(file);
-      const [sound, result] = await Promise.all([track ?? decodedTrack(file), analyze(file, this.#threshold.value)]);
+      if (file.size > LIMITS.fileBytes) throw tooLarge(file);
+      const [sound, result] = await Promise.all([track ?? decodedTrack(file), analyze(file)]);
       if (turn !== this.#turn) return;
       this.#subject = { file, title, track: sound, result };
       this.#roundTrip = null;
@@ -100,7 +106,7 @@ export class Analysis {
     try {
       const { codes } = await encode(subject.file);
       const wav = await decode(codes);
-      const result = await analyze(new Blob([wav], { type: "audio/wav" }), this.#threshold.value);
+      const result = await analyze(new Blob([wav], { type: "audio/wav" }));
       if (turn !== this.#turn) return;
       const { channels, sampleRate } = readWav16(wav);
       this.#roundTrip = { track: Track.of(channels, sampleRate), result };
@@ -139,5 +145,5 @@ const worthRetrying = (problem) => problem.status === 0 || problem.status === 42
 
 function tooLarge(file) {
   const size = `${(file.size / 2 ** 20).toFixed(0)} MiB`;
-  return new Problem({ status: 413, detail: `The file has ${size}; the server takes up to ${LARGEST_FILE / 2 ** 20} MiB.` });
+  return new Problem({ status: 413, detail: `The file has ${size}; the server takes up to ${LARGEST_FILE} MiB.` });
 }

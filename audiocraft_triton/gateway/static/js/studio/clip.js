@@ -3,7 +3,7 @@
 import { base64Of } from "../audio/files.js";
 import { Track } from "../audio/track.js";
 import { generateFile, Problem, streamGeneration } from "../api.js";
-import { PARAMETERS } from "./parameters.js";
+import { changed } from "./parameters.js";
 
 let count = 0;
 
@@ -81,7 +81,7 @@ export class Clip extends EventTarget {
 
   async #body(seed) {
     const continuation = this.continuation ? { continuation: await base64Of(this.continuation.file) } : {};
-    return { ...withoutDefaults(this.request), ...continuation, seed };
+    return { ...changed(this.request), ...continuation, seed };
   }
 
   #end(state) {
@@ -98,12 +98,6 @@ export class Clip extends EventTarget {
   #elapsed() {
     return (performance.now() - this.#asked) / 1000;
   }
-}
-
-/** What was set of a request: the server's own default of top k depends on the checkpoint. */
-function withoutDefaults(request) {
-  const defaults = new Map(PARAMETERS.map(({ name, value }) => [name, value]));
-  return Object.fromEntries(Object.entries(request).filter(([name, value]) => value !== defaults.get(name)));
 }
 
 /** A seed as told from others at a glance. */

@@ -3,12 +3,13 @@
 import { byId, h, icon } from "../dom.js";
 import { fieldName } from "../problems.js";
 import { NumberField, clearComplaint, complain, controlOf } from "./fields.js";
-import { EXAMPLES, PARAMETERS } from "./parameters.js";
+import { EXAMPLES } from "./examples.js";
+import { NUMBERS, parameter } from "./parameters.js";
 
 /** What a continuation adds to the clip that it continues, seconds. */
 const CONTINUED_SECONDS = 10;
-const LONGEST_SECONDS = 300;
-const LARGEST_SEED = 2n ** 63n - 1n;
+const LARGEST_SEED = parameter("seed").max; // a string: more than a JS number can hold
+const DECODERS = { encodec: "EnCodec", multiband_diffusion: "MultiBand Diffusion" };
 
 export class Composer {
   #form = byId("composer");
@@ -18,13 +19,19 @@ export class Composer {
   #generate = byId("generate");
   #cancel = byId("cancel");
   #continued = byId("continued");
-  #fields = new Map(PARAMETERS.map((parameter) => [parameter.name, new NumberField(parameter)]));
+  #fields = new Map(NUMBERS.map((number) => [number.name, new NumberField(number)]));
   #continuation = null;
 
   /** @param {{onGenerate: (request: object) => void, onCancel: () => void}} actions */
   constructor({ onGenerate, onCancel }) {
-    for (const { name, detailed } of PARAMETERS) {
-      byId(detailed ? "detailed-fields" : "main-fields").append(this.#fields.get(name).element);
+    this.#text.maxLength = parameter("text").max;
+    this.#seed.maxLength = LARGEST_SEED.length;
+    byId("help-seed").textContent = parameter("seed").help;
+    this.#decoder.replaceChildren(
+      ...parameter("decoder").choices.map((name) => h("option", { value: name }, DECODERS[name] ?? name)),
+    );
+    for (const { name, control } of NUMBERS) {
+      byId(control.detailed ? "detailed-fields" : "main-fields").append(this.#fields.get(name).element);
     }
     this.#form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -68,7 +75,7 @@ export class Composer {
   continueClip(clip, file) {
     this.#chooseKind(clip.kind);
     if (this.#text.value.trim() === "") this.#text.value = clip.request.text;
-    this.#fields.get("duration").value = Math.min(LONGEST_SECONDS, Math.ceil(clip.track.seconds) + CONTINUED_SECONDS);
+    this.#fields.get("duration").value = Math.min(parameter("duration").max, Math.ceil(clip.track.seconds) + CONTINUED_SECONDS);
     this.#seed.value = "";
     this.#continueFrom({ file, title: clip.title, seconds: clip.track.seconds });
     this.#text.focus();
@@ -91,7 +98,7 @@ export class Composer {
     const fields = wrong.map(([, field]) => field.element);
     if (!this.#seedIsFine()) {
       const seedField = this.#seed.closest("[data-field]");
-      complain(seedField, "The seed must be a whole number from 0 to 9223372036854775807, or empty.");
+      complain(seedField, `The seed must be a whole number from 0 to ${LARGEST_SEED}, or empty.`);
       fields.push(seedField);
     }
     if (this.#continuation && this.#fields.get("duration").value <= this.#continuation.seconds) {
@@ -116,7 +123,7 @@ export class Composer {
 
   #seedIsFine() {
     const text = this.#seed.value.trim();
-    return text === "" || (/^\d+$/.test(text) && BigInt(text) <= LARGEST_SEED);
+    return text === "" || (/^\d+$/.test(text) && BigInt(text) <= BigInt(LARGEST_SEED));
   }
 
   #takeTo(field) {
@@ -134,7 +141,7 @@ export class Composer {
   #showKind() {
     const diffusion = this.#decoder.querySelector('[value="multiband_diffusion"]');
     diffusion.disabled = this.#kind !== "music"; // it decodes the music model's codes
-    if (diffusion.disabled) this.#decoder.value = "encodec";
+    if (diffusion.disabled) this.#decoder.value = parameter("decoder").value;
     const chips = Object.entries(EXAMPLES[this.#kind]).map(([name, text]) =>
       h("li", {}, h("button", { type: "button", class: "chip", title: text, onclick: () => this.#useExample(text) }, name)),
     );

@@ -2,6 +2,8 @@
 
 import { h } from "../dom.js";
 
+const SYMBOLS = { seconds: "s" };
+
 /** A slider for the usual part of a range and a number field for all of it, kept equal. */
 export class NumberField {
   #parameter;
@@ -10,18 +12,19 @@ export class NumberField {
 
   constructor(parameter) {
     this.#parameter = parameter;
-    const { name, label, unit, value, min, max, whole, slider, help } = parameter;
+    const { name, unit, value, min, max, whole, help, control } = parameter;
+    const { label, low, high, step: sliderStep } = control;
     const step = whole ? "1" : "any";
     this.#number = h("input", { type: "number", id: `field-${name}`, name, min, max, step, value, required: true });
     this.#number.setAttribute("aria-describedby", `help-${name}`);
-    this.#slider = h("input", { type: "range", ...slider, value, "aria-label": `${label}, slider`, tabindex: "-1" });
+    this.#slider = h("input", { type: "range", min: low, max: high, step: sliderStep, value, "aria-label": `${label}, slider`, tabindex: "-1" });
     this.#number.addEventListener("input", () => this.#follow(this.#slider, this.#number.value));
     this.#slider.addEventListener("input", () => this.#follow(this.#number, this.#slider.value));
     this.element = h(
       "div",
       { class: "field", dataset: { field: name } },
       h("label", { for: `field-${name}` }, label),
-      h("span", { class: "number" }, this.#number, unit ? h("span", { class: "unit", "aria-hidden": "true" }, unit) : null),
+      h("span", { class: "number" }, this.#number, unit ? h("span", { class: "unit", "aria-hidden": "true" }, SYMBOLS[unit] ?? unit) : null),
       this.#slider,
       h("p", { class: "help", id: `help-${name}` }, help),
     );
@@ -39,7 +42,7 @@ export class NumberField {
 
   /** What is wrong with the value, or null. */
   get complaint() {
-    const { label, min, max, whole } = this.#parameter;
+    const { min, max, whole, control: { label } } = this.#parameter;
     const { validity } = this.#number;
     if (validity.valid) return null;
     if (validity.stepMismatch && whole) return `${label} must be a whole number.`;
@@ -54,8 +57,8 @@ export class NumberField {
   }
 
   #fill() {
-    const { min, max } = this.#parameter.slider;
-    const share = (Number(this.#slider.value) - min) / (max - min);
+    const { low, high } = this.#parameter.control;
+    const share = (Number(this.#slider.value) - low) / (high - low);
     this.#slider.style.setProperty("--filled", `${100 * share}%`);
   }
 }
