@@ -56,10 +56,11 @@ measures: setup ## what the demo checkpoints can do, on data they never saw: a t
 contract: setup ## every file that is derived from audiocraft_triton/contract
 	$(BIN)/python -m contract_files
 
-lint: setup ## ruff, mypy, and that derived files are up to date
+lint: setup ## ruff, mypy, which package may import which, and that derived files are up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m contract_files --check
 
 format: setup ## ruff's formatting and safe fixes
