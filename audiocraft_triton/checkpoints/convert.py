@@ -25,6 +25,7 @@ from audiocraft_triton.checkpoints.layout import (
     Checkpoint,
     pair_names,
 )
+from audiocraft_triton.checkpoints.precision import EFFECTS, Precision
 from audiocraft_triton.checkpoints.reading import (
     diffusion_bands,
     experiment_config,
@@ -33,7 +34,6 @@ from audiocraft_triton.checkpoints.reading import (
 )
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 
-Precision = Literal["float32", "float16", "int8"]
 State = dict[str, torch.Tensor]
 
 FILES = (LM_FILE, CODEC_FILE, DIFFUSION_FILE, DISCRIMINATORS_FILE)
@@ -80,6 +80,8 @@ def convert(
             _convert_file(checkpoint, filename, built, lm if filename == LM_FILE else rest, report)
         built.replace(out)
     report(f"checkpoint {checkpoint.name!r} converted to {out}")
+    if LM_FILE in present:
+        report(f"The language model is stored in {lm}: its tokens are {EFFECTS[lm]}.")
 
 
 def _convert_file(
@@ -100,10 +102,11 @@ def _convert_file(
         state, facts = _packed(_for_serving(package["best_state"]), precision, where), {"config": _plain(config)}
         if filename == LM_FILE:
             _copy_text_encoders(config, checkpoint, folder, report)
+    recorded = {"precision": precision} if state else {}
     weights, description = (folder / name for name in pair_names(filename))
     save_file(state, weights)
     weights.chmod(folder.stat().st_mode & 0o666)  # safetensors makes files that only their owner may read
-    description.write_text(_as_json({"format": safe_weights.FORMAT, **facts}, where), encoding="utf-8")
+    description.write_text(_as_json({"format": safe_weights.FORMAT, **recorded, **facts}, where), encoding="utf-8")
     report(f"{weights.name}: {weights.stat().st_size / 1e6:.2f} MB, {precision}")
 
 

@@ -24,9 +24,10 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from audiocraft_triton.checkpoints.convert import FILES, Precision, convert
+from audiocraft_triton.checkpoints.convert import FILES, convert
 from audiocraft_triton.checkpoints.layout import CODEC_FILE, LM_FILE, Checkpoint
 from audiocraft_triton.checkpoints.lock import LOCK_FILE, LOCK_FORMAT, Lock, file_facts, merged, read_lock, write_lock
+from audiocraft_triton.checkpoints.precision import Precision
 from audiocraft_triton.checkpoints.reading import experiment_config, read_package
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 

@@ -3,7 +3,9 @@
 Each file of audiocraft's layout becomes a pair, `state_dict.bin` for instance:
 
     state_dict.safetensors      the weights under their names
-    state_dict.json             {"format": 1, "config": {the experiment's config}}
+    state_dict.json             {"format": 1, "precision": "int8", "config": {the experiment's config}}
+
+The precision tells people how the weights were stored, see `precision`; for reading them their dtypes are enough.
 
 The bands of `mbd_musicgen_32khz.th` share a pair. Their weights are named `<band>.model_state.<name>` and
 `<band>.processor_state.<name>`, and the JSON is {"format": 1, "sample_rate": Hz, "bands": [{"config": …}, …]}.

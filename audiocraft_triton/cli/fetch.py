@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from audiocraft_triton.checkpoints.convert import Precision
 from audiocraft_triton.checkpoints.hub import fetch
 from audiocraft_triton.checkpoints.lock import LOCK_FILE
+from audiocraft_triton.checkpoints.precision import Precision
 
 LICENCE = (
     "Meta publishes the weights of AudioCraft (facebook/musicgen-*, audiogen-*, multiband-diffusion, encodec_*) under "

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, NoReturn
 import typer
 from rich.console import Console
 
+from audiocraft_triton.checkpoints.precision import EFFECTS
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.contract.parameters import BY_NAME
 from audiocraft_triton.serving.embedded.installation import ServerNotInstalled
@@ -28,12 +29,14 @@ _STYLES = {"WARNING": "yellow", "ERROR": "red", "FATAL": "bold red"}
 
 
 class Precision(str, Enum):
-    """As `audiocraft_triton.checkpoints.convert.Precision`; typer takes no Literal everywhere."""
+    """As `audiocraft_triton.checkpoints.precision.Precision`; typer takes no Literal everywhere."""
 
     float32 = "float32"
     float16 = "float16"
     int8 = "int8"
 
+
+PRECISIONS = "Its tokens are " + "; ".join(f"in {name} {effect}" for name, effect in EFFECTS.items()) + "."
 
 Repository = Annotated[Path, typer.Option("--repository", help="The model repository's folder.")]
 
@@ -72,9 +75,7 @@ def fetch(
     lock: Annotated[
         Path | None, typer.Option(help="A checkpoint.lock.json: fetch exactly its commits and checksums, or fail.")
     ] = None,
-    lm: Annotated[Precision, typer.Option(help="Of the language model: float32 is bit for bit the original.")] = (
-        Precision.float32
-    ),
+    lm: Annotated[Precision, typer.Option(help=f"Of the language model's weights. {PRECISIONS}")] = Precision.float32,
 ) -> None:
     """Downloads checkpoints at one commit, checks every sha256, and converts them: no hub and no pickle when serving.
 
@@ -104,9 +105,7 @@ def convert(
         str, typer.Option(help="demo, demo-sound, a directory, or a hub id: facebook/musicgen-small.")
     ],
     out: Annotated[Path, typer.Option(help="New folder to write into.")],
-    lm: Annotated[
-        Precision, typer.Option(help="Of the language model's weights; int8: with a scale for each row.")
-    ] = Precision.float16,
+    lm: Annotated[Precision, typer.Option(help=f"Of the language model's weights. {PRECISIONS}")] = Precision.float16,
     rest: Annotated[Literal["float32", "float16"], typer.Option(help="Of all other weights.")] = "float16",
 ) -> None:
     """Writes a checkpoint as safetensors and JSON, smaller, and without anything that could run."""

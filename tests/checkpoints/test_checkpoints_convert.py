@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,23 @@ import torch
 from audiocraft.modules.conditioners import ConditioningAttributes
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
-from audiocraft_triton.checkpoints.convert import FILES, Precision, convert
+from audiocraft_triton.checkpoints.convert import FILES, convert
 from audiocraft_triton.checkpoints.layout import (
     CODEC_FILE,
+    DEMO_CHECKPOINTS,
     DIFFUSION_FILE,
     DISCRIMINATORS_FILE,
     LM_FILE,
+    SHIPPED_DEMO,
     Checkpoint,
     resolve,
 )
 from audiocraft_triton.checkpoints.loading import load_codec, load_diffusion, load_lm
+from audiocraft_triton.checkpoints.precision import EFFECTS, Precision, stored_precision
 from audiocraft_triton.checkpoints.reading import read_state
+from audiocraft_triton.cli.main import app
 from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
 from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.engine.codec.multiband_diffusion import MultiBandDiffusion
@@ -104,9 +110,42 @@ def test_float32_generates_encodes_judges_and_diffuses_to_the_bit(converted: Con
 @pytest.mark.parametrize("filename", [LM_FILE, CODEC_FILE, DISCRIMINATORS_FILE])
 def test_every_config_is_the_same(filename: str, converted: Converted, demo_checkpoints: Path) -> None:
     yaml = torch.load(demo_checkpoints / "music" / filename, weights_only=True)["xp.cfg"]
-    for folder in converted.values():
+    for name, folder in converted.items():
         description = json.loads((folder / f"{Path(filename).stem}.json").read_text())
-        assert description == {"format": 1, "config": OmegaConf.to_container(OmegaConf.create(yaml))}
+        precision = name if filename == LM_FILE or name == "float32" else "float16"
+        config = OmegaConf.to_container(OmegaConf.create(yaml))
+        assert description == {"format": 1, "precision": precision, "config": config}
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_a_conversion_says_what_its_precision_changes(source: Path, tmp_path: Path, precision: Precision) -> None:
+    said: list[str] = []
+    convert(resolve(str(source)), tmp_path / "out", lm=precision, report=said.append)
+    assert said[-1] == f"The language model is stored in {precision}: its tokens are {EFFECTS[precision]}."
+    assert stored_precision(resolve(str(tmp_path / "out")), LM_FILE) == precision
+    assert stored_precision(resolve(str(source)), LM_FILE) == "as published"
+
+
+@pytest.mark.parametrize("command", ["convert", "fetch"])
+def test_the_help_says_what_each_precision_changes(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "1000", "NO_COLOR": "1"}).output
+    for precision, effect in EFFECTS.items():
+        assert f"in {precision} {effect}" in shown
+
+
+def test_the_demo_says_how_it_is_stored() -> None:
+    for folder in DEMO_CHECKPOINTS.values():
+        for file in (LM_FILE, CODEC_FILE, DIFFUSION_FILE, DISCRIMINATORS_FILE):
+            checkpoint = Checkpoint(folder, SHIPPED_DEMO / folder)
+            if checkpoint.has(file):
+                weights = load_file(checkpoint.files(file)[0]).values()
+                assert stored_precision(checkpoint, file) == _smallest(weights)
+
+
+def _smallest(weights: Iterable[torch.Tensor]) -> str:
+    """The precision that a checkpoint's dtypes show."""
+    dtypes = {weight.dtype for weight in weights}
+    return "int8" if torch.int8 in dtypes else "float16" if torch.float16 in dtypes else "float32"
 
 
 @pytest.mark.parametrize(("precision", "bound"), [("float16", 1e-3), ("int8", 2e-2)])

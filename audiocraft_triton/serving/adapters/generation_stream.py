@@ -11,6 +11,8 @@ import triton_python_backend_utils as pb_utils
 
 from audiocraft_triton import Engine, GenerationRequest
 from audiocraft_triton.audio.files import Waveform
+from audiocraft_triton.checkpoints.layout import LM_FILE, resolve
+from audiocraft_triton.checkpoints.precision import stored_precision
 from audiocraft_triton.contract.models import AUDIO_READER, MULTIBAND_DIFFUSION
 from audiocraft_triton.contract.parameters import WHOLE_CLIP
 from audiocraft_triton.engine.handle import Chunk, Codes, GenerationHandle
@@ -41,6 +43,10 @@ class GenerationStreamModel:
             max_waiting=max_waiting,
             diffusion_decoder=_diffuse if settings.flag("multiband_diffusion") else None,
             cuda_graphs=settings.flag("cuda_graphs"),
+        )
+        precision = stored_precision(resolve(settings.get("checkpoint")), LM_FILE)
+        pb_utils.Logger.log_info(
+            f"{settings.model}: checkpoint {settings.get('checkpoint')}, language model stored in precision {precision}"
         )
         self._engine.warm_up()
         # More threads than the engine admits: the engine, not this pool, decides who is turned away.
