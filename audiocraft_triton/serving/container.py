@@ -46,7 +46,7 @@ from audiocraft_triton.serving.child import (
     with_second_start,
 )
 from audiocraft_triton.serving.connections import all_idle
-from audiocraft_triton.serving.repository import MODEL_REPOSITORY
+from audiocraft_triton.serving.repository import MODEL_REPOSITORY, VARIABLE
 
 TRITONSERVER = "tritonserver"
 ADMIN_APIS = "shared-memory,model-repository,trace,logging"
@@ -93,9 +93,9 @@ class ContainerOptions:
         Raises:
             ValueError: a value that can't be used; the message names it.
         """
-        repository = Path(environment.get("AUDIOCRAFT_MODEL_REPOSITORY") or MODEL_REPOSITORY)
+        repository = Path(environment.get(VARIABLE) or MODEL_REPOSITORY)
         if not repository.is_dir():
-            raise ValueError(f"AUDIOCRAFT_MODEL_REPOSITORY={repository}: is not a folder")
+            raise ValueError(f"{VARIABLE}={repository}: is not a folder")
         given = environment.get("AUDIOCRAFT_DRAIN_SECONDS") or str(DRAIN_SECONDS)
         try:
             drain_seconds = float(given)

@@ -37,7 +37,7 @@ from audiocraft_triton.serving.embedded.installation import (
     server_environment,
 )
 from audiocraft_triton.serving.embedded.log import LogLine, LogReader
-from audiocraft_triton.serving.repository import MODEL_REPOSITORY
+from audiocraft_triton.serving.repository import default_repository
 
 
 class ServerFailed(RuntimeError):
@@ -70,7 +70,7 @@ class Options:
         environment: variables for the server, on top of this process's own.
     """
 
-    repository: Path = MODEL_REPOSITORY
+    repository: Path = field(default_factory=default_repository)
     address: str = "127.0.0.1"
     http_port: int = 8000
     grpc_port: int = 8001
