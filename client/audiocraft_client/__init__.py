@@ -20,6 +20,8 @@ from audiocraft_client.errors import (
 )
 from audiocraft_client.results import Analysis, Audio, Chunk, Codes, FeatureLayer, Health
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Analysis",
     "AsyncClient",
@@ -38,4 +40,5 @@ __all__ = [
     "Overloaded",
     "ServerFailure",
     "ServerUnreachable",
+    "__version__",
 ]

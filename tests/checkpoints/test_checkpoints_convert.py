@@ -244,7 +244,7 @@ def test_the_command_writes_the_same_bytes_in_another_process(converted: Convert
     command = [
         sys.executable,
         "-m",
-        "audiocraft_triton.cli",
+        "audiocraft_triton",
         "convert",
         "--checkpoint",
         str(source),

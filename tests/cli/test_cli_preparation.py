@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from audiocraft_triton.cli.preparation import export_if_needed
+from audiocraft_triton.cli.preparation import export_if_needed, prepare_to_serve
 from audiocraft_triton.contract.errors import CheckpointError
 from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 
@@ -44,3 +45,27 @@ def test_an_incomplete_demo_folder_is_named_and_left_as_it_is(tmp_path: Path, mo
         export_if_needed("demo", tmp_path / "repository", report=lambda _line: None)
     assert mine.read_bytes() == b"weights that took weeks"
     assert not (tmp_path / "repository").exists()
+
+
+def test_a_checkpoint_that_was_exported_into_the_default_repository_is_not_replaced_by_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIOCRAFT_MODEL_REPOSITORY", str(tmp_path))
+    manifest = tmp_path / "encodec_encoder" / "1" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"checkpoint": "facebook/musicgen-small"}))
+    prepare_to_serve(tmp_path)
+    assert [path.parent.parent.name for path in tmp_path.glob("*/1/manifest.json")] == ["encodec_encoder"]
+    assert (tmp_path / "musicgen" / "config.pbtxt").is_file()
+
+
+def test_a_repository_that_was_named_is_served_as_it_is(tmp_path: Path) -> None:
+    prepare_to_serve(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_demo_that_can_not_be_exported_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIOCRAFT_DEMO_CHECKPOINTS", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("AUDIOCRAFT_MODEL_REPOSITORY", str(tmp_path / "repository"))
+    with pytest.raises(CheckpointError, match="exporting the demo's models ended with status 2"):
+        prepare_to_serve(tmp_path / "repository")

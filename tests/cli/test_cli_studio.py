@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from audiocraft_triton.cli.studio import choose_port, exit_status, run_studio
+from audiocraft_triton.cli.commands.studio import choose_port, exit_status, run_studio
 from audiocraft_triton.serving.embedded.server import ServerFailed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_a_gateway_that_dies_ends_the_command_with_its_status(server: EmbeddedSe
     def on_news(text: str) -> None:
         told.append(text)
         if len(told) == 1:
-            os.kill(_child_with("audiocraft_triton.gateway"), signal.SIGKILL)
+            os.kill(_child_with("gateway"), signal.SIGKILL)
 
     assert run_studio(server, choose_port(0), on_news) == 128 + signal.SIGKILL
     assert "the gateway ended by itself" in told[1]
@@ -88,14 +88,14 @@ def _get(url: str) -> str:
         return answer.read().decode()
 
 
-def _child_with(module: str) -> int:
-    """The process of ours that runs `python -m module`."""
+def _child_with(command: str) -> int:
+    """The process of ours that runs this command of `audiocraft-triton`."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_bytes().split(b"\0")
+            line = (folder / "cmdline").read_bytes().split(b"\0")
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if parent == os.getpid() and module.encode() in command:
+        if parent == os.getpid() and command.encode() in line:
             return int(folder.name)
-    raise AssertionError(f"no child runs {module}")
+    raise AssertionError(f"no child runs {command}")

@@ -19,12 +19,6 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SAMPLE_RATE = 16_000
 
 
-@pytest.fixture(autouse=True)
-def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that no message is broken into lines."""
-    monkeypatch.setattr("audiocraft_triton.cli.main._console.width", 400)
-
-
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve files of one second: notes."""

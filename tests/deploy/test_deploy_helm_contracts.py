@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -121,16 +120,13 @@ def test_the_outside_reaches_every_public_path_and_no_internal_one(everything: l
 
 
 def test_the_commands_that_prepare_models_exist(everything: list[Manifest]) -> None:
-    import typer
+    from audiocraft_triton.cli.main import load_command
 
-    from audiocraft_triton.cli.main import app
-
-    command_line: Any = typer.main.get_command(app)
     (script,) = prepare_container(everything)["args"]
     commands = re.findall(r"^audiocraft-triton (\w+) (.*)$", script, re.MULTILINE)
     assert [name for name, _arguments in commands] == ["fetch", "export"]
     for name, arguments in commands:
-        options = {option for parameter in command_line.commands[name].params for option in parameter.opts}
+        options = {option for parameter in load_command(name).params for option in parameter.opts}
         assert set(re.findall(r"(?<!\S)--[\w-]+", arguments)) <= options, name
 
 

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+
+from audiocraft_triton.checkpoints import audiocraft_installation
+from audiocraft_triton.cli.extras import requirements
 
 PROJECT = Path(__file__).resolve().parents[2]
 FLOOR = (26, 7)
@@ -40,10 +44,14 @@ def test_triton_is_newer_than_its_known_holes(stages: dict[str, list[tuple[str, 
 
 
 @pytest.mark.parametrize(
-    ("target", "module"), [("triton", "audiocraft_triton.serving.container"), ("gateway", "audiocraft_triton.gateway")]
+    ("target", "started"),
+    [
+        ("triton", '"python3", "-m", "audiocraft_triton.serving.container"'),
+        ("gateway", '"audiocraft-triton", "gateway"'),
+    ],
 )
 def test_an_image_is_unprivileged_watched_and_complete(
-    stages: dict[str, list[tuple[str, str]]], target: str, module: str
+    stages: dict[str, list[tuple[str, str]]], target: str, started: str
 ) -> None:
     steps = stages[target]
     words = [word for word, _ in steps]
@@ -52,7 +60,7 @@ def test_an_image_is_unprivileged_watched_and_complete(
     assert "HEALTHCHECK" in words
     assert ("STOPSIGNAL", "SIGTERM") in steps
     [entry] = [rest for word, rest in steps if word == "ENTRYPOINT"]
-    assert f'"{module}"' in entry
+    assert entry == f"[{started}]"
     assert any("org.opencontainers.image.title" in rest for word, rest in steps if word == "LABEL")
     # Nothing is installed from a registry or built in the image that runs; start needs neither network nor compiler.
     assert not any("pip install" in rest or "export" in rest for word, rest in steps if word == "RUN")
@@ -92,20 +100,19 @@ def test_the_client_and_what_the_demo_draws_with_are_in_the_triton_image(
     stages: dict[str, list[tuple[str, str]]],
 ) -> None:
     installed = " ".join(rest for word, rest in stages["triton-build"] if word == "RUN")
-    assert "pip install -r requirements/demo.txt" in installed
-    assert "pip install ./client" in installed
+    assert "'.[engine]' ./client matplotlib" in installed
     assert "AUDIOCRAFT_MODEL_REPOSITORY" in "".join(rest for word, rest in stages["triton"] if word == "ENV")
     assert "TRITON_ROOT=/opt/tritonserver" in "".join(rest for word, rest in stages["triton"] if word == "ENV")
 
 
 def test_the_image_needs_nothing_that_it_lacks() -> None:
-    """Its packages are those of engine.txt and demo.txt; what else this environment has is made unimportable."""
+    """It has the extra `engine`, the client and matplotlib; what else is installed here is made unimportable."""
     code = """
 import sys
 for absent in ("pytriton", "tensorboard", "mido", "fastapi", "fluidsynth", "pytest"):
     sys.modules[absent] = None
-import audiocraft_triton.serving.container, audiocraft_triton.cli.main, audiocraft_triton.cli.preparation
-import audiocraft_triton.cli.demo
+import audiocraft_triton.serving.container, audiocraft_triton.cli.commands.export, audiocraft_triton.cli.commands.fetch
+import audiocraft_triton.cli.commands.demo
 import audiocraft_triton.engine.engine, audiocraft_triton.torchscript.models, audiocraft_triton.checkpoints.convert
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
@@ -114,11 +121,11 @@ import audiocraft_triton.engine.engine, audiocraft_triton.torchscript.models, au
 def test_the_gateways_image_needs_no_room_but_its_own() -> None:
     code = """
 import sys
-for absent in ("audio", "checkpoints", "engine", "scoring", "torchscript", "serving", "cli"):
+for absent in ("audio", "checkpoints", "engine", "scoring", "torchscript", "serving"):
     sys.modules[f"audiocraft_triton.{absent}"] = None
 for absent in ("torch", "training"):
     sys.modules[absent] = None
-import audiocraft_triton.gateway.__main__
+import audiocraft_triton.cli.commands.gateway
 from audiocraft_triton.gateway.app import create_app
 from audiocraft_triton.gateway.settings import Settings
 create_app(Settings())
@@ -127,7 +134,10 @@ create_app(Settings())
 
 
 def test_requirements_are_pinned() -> None:
-    for name in ("engine.txt", "audiocraft.txt", "gateway.txt", "client.txt"):
-        for line in (PROJECT / "requirements" / name).read_text().splitlines():
-            requirement = line.partition("#")[0].strip()
-            assert not requirement or "==" in requirement, f"{name}: {requirement}"
+    """Each package that an image asks for has its tested version."""
+    lines = (PROJECT / "requirements" / "constraints.txt").read_text().splitlines()
+    pinned = {Requirement(line.partition("#")[0]).name for line in lines if "==" in line.partition("#")[0]}
+    for extra in ("engine", "gateway"):
+        asked = {requirement.name for requirement in requirements(extra)} - {"audiocraft-client"}
+        assert asked <= pinned, f"{extra}: {asked - pinned}"
+    assert all("==" in str(requirement) for requirement in audiocraft_installation.requirements())

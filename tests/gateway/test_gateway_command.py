@@ -59,7 +59,7 @@ class Running:
 def started(*options: str, **environment: str) -> Iterator[tuple[Running, str]]:
     """A gateway and its address, once it listens."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "audiocraft_triton.gateway", "--port", "0", *options],
+        [sys.executable, "-m", "audiocraft_triton", "gateway", "--port", "0", *options],
         cwd=PROJECT, env={**os.environ, **environment}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
@@ -72,7 +72,7 @@ def started(*options: str, **environment: str) -> Iterator[tuple[Running, str]]:
 
 def run(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "audiocraft_triton.gateway", *options],
+        [sys.executable, "-m", "audiocraft_triton", "gateway", *options],
         cwd=PROJECT, env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment},
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip

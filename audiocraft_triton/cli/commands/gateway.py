@@ -1,17 +1,16 @@
-"""The `gateway` command: REST and the studio page in front of a Triton. Exit status 2 means bad input."""
+"""`audiocraft-triton gateway`: REST and the studio page in front of a Triton that runs already."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
+from audiocraft_triton.cli.console import fail
 from audiocraft_triton.gateway.observability.log import configure_logging
 from audiocraft_triton.gateway.settings import Settings
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 def _option(name: str) -> Any:
@@ -22,8 +21,7 @@ def _option(name: str) -> Any:
     return typer.Option(help=field.description, envvar=variable, show_default=str(default or "none"))
 
 
-@app.command()
-def main(
+def gateway(
     triton: Annotated[str | None, _option("triton")] = None,
     host: Annotated[str | None, _option("host")] = None,
     port: Annotated[int | None, _option("port")] = None,
@@ -43,7 +41,7 @@ def main(
     API keys come from a file, or from AUDIOCRAFT_GATEWAY_API_KEYS (separated by commas): on a command line others
     could read them. SIGTERM and Ctrl-C let requests in flight finish, for --drain-seconds at most.
 
-    Example: python -m audiocraft_triton.gateway --triton localhost:8001 --port 8080 --rate-limit 60/minute
+    Example: audiocraft-triton gateway --triton localhost:8001 --port 8080 --rate-limit 60/minute
     """
     given = {name: value for name, value in locals().items() if value is not None}
     from audiocraft_triton.gateway.http_server import serve
@@ -53,19 +51,10 @@ def main(
         configure_logging(settings.log_format)
         serve(settings)
     except ValidationError as error:
-        _fail("; ".join(f"{_name(item)}={item['input']}: {item['msg']}" for item in error.errors()))
+        fail("; ".join(f"{_name(item)}={item['input']}: {item['msg']}" for item in error.errors()), status=2)
     except ValueError as error:
-        _fail(str(error))
+        fail(error, status=2)
 
 
 def _name(item: Any) -> str:
     return ".".join(str(part) for part in item["loc"])
-
-
-def _fail(message: str) -> NoReturn:
-    typer.secho(f"error: {message}", fg="red", err=True)
-    raise typer.Exit(2)
-
-
-if __name__ == "__main__":
-    app(prog_name="python -m audiocraft_triton.gateway")

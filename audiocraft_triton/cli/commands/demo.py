@@ -7,18 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from audiocraft_client import Analysis, Audio, Client
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from audiocraft_triton.checkpoints.layout import SHIPPED_DEMO
-from audiocraft_triton.cli.preparation import export_if_needed
+from audiocraft_triton.cli.console import fail, stop_on_sigterm
+from audiocraft_triton.cli.options import Repository
+from audiocraft_triton.cli.preparation import DEMO, export_if_needed
 from audiocraft_triton.cli.spectrogram import save_spectrogram
-from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
+from audiocraft_triton.contract.errors import CheckpointError
+from audiocraft_triton.contract.parameters import BY_NAME
+from audiocraft_triton.serving.embedded.installation import ServerNotInstalled
+from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options, ServerFailed
 
+DURATION, SEED = BY_NAME["duration"], BY_NAME["seed"]
 SOUND_PROMPT = "rain on a window"
 SOUND_SECONDS = 3.0
 SOURCE_CLIP = SHIPPED_DEMO / "source.flac"
@@ -36,6 +44,25 @@ class Row:
     result: str
 
 
+def demo(
+    repository: Repository,
+    text: Annotated[str, typer.Argument(help="What to generate.")] = "calm solo piano",
+    duration: Annotated[
+        float, typer.Option(min=DURATION.low, max=DURATION.high, help=f"{DURATION.description} In {DURATION.unit}.")
+    ] = DURATION.default,
+    seed: Annotated[int, typer.Option(min=SEED.low, max=SEED.high, help=SEED.description)] = 1,
+    out: Annotated[Path, typer.Option(help="Folder for what is made.")] = Path("out"),
+) -> None:
+    """Runs the main job once through a real server: a prompt to sound, to codes and back, and its analysis."""
+    stop_on_sigterm()
+    try:
+        run_demo(text, duration, seed, out, repository)
+    except (CheckpointError, ServerFailed, ServerNotInstalled) as error:
+        fail(error, status=1)
+    except KeyboardInterrupt:
+        fail("interrupted", status=130)
+
+
 def run_demo(text: str, duration: float, seed: int, out: Path, repository: Path) -> None:
     """Prepares what is missing, starts a server on free ports, runs the job, prints a table, stops the server."""
     console = Console()
@@ -43,8 +70,8 @@ def run_demo(text: str, duration: float, seed: int, out: Path, repository: Path)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=not console.is_terminal) as progress:
         with _step(progress, "preparing the demo models"):
-            export_if_needed("demo", repository, report=progress.console.print)
-        server = EmbeddedServer(Options(repository=repository, http_port=0, grpc_port=0, metrics_port=0))
+            export_if_needed(DEMO, repository, report=progress.console.print)
+        server = EmbeddedServer(Options(repository, http_port=0, grpc_port=0, metrics_port=0))
         with _step(progress, "starting tritonserver (about half a minute on 2 cores)"):
             server.start()
         try:

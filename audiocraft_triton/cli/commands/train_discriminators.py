@@ -6,33 +6,79 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from rich.console import Console
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from audiocraft_triton.checkpoints.layout import DISCRIMINATORS_FILE, resolve
-from training.discriminators import (
-    REPORT_FILE,
-    SCORING,
-    DiscriminatorRecipe,
-    train_discriminators,
-)
+from audiocraft_triton.cli.console import console, fail, stop_on_sigterm
+from audiocraft_triton.contract.errors import CheckpointError, InvalidRequest
+from training import discriminators
+
+
+def train_discriminators(
+    codec: Annotated[
+        str,
+        typer.Option(help="Whose codec output is to be told from source audio: demo, a directory or a hub id."),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(help="Folder with at least 10 files of source audio: wav, flac, ogg, mp3, aiff; any sample rate."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for discriminators.bin and discriminators_report.json.")],
+    generated: Annotated[
+        Path | None,
+        typer.Option(help="Folder with at least 10 generated clips: to tell what the language model makes as well."),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--state", help="Folder of state and TensorBoard logs. Default: training, in OUT.")
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop after so long, with exit status 3; the same command goes on."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps in all. Default: 1,000, for minutes on a GPU.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Pairs of source and fake a step. Default: 48; on a CPU try 8.")
+    ] = None,
+) -> None:
+    """Trains the three discriminators of `analyze` for your codec and audio, and calibrates their scores.
+
+    They learn to tell two-second windows of source audio from the same audio through the codec, and from generated
+    clips if you give some. A tenth of the files calibrates the scores, so that in a mix of as many source clips as
+    fakes about 80 % of those with realness 0.8 are source; another tenth tests them. The same command goes on where
+    it was stopped.
+
+    Example: audiocraft-triton train-discriminators --codec demo --data music --out mine --minutes 10
+    """
+    stop_on_sigterm()
+    try:
+        finished = run_training(
+            codec, data, out, generated=generated, run=run, minutes=minutes, steps=steps, batch=batch
+        )
+        if not finished:
+            raise typer.Exit(3)
+    except (CheckpointError, InvalidRequest) as error:
+        fail(error, status=2)
+    except KeyboardInterrupt:
+        fail("interrupted; the same command goes on from the last minute", status=130)
 
 
 def run_training(
     codec: str,
     data: Path,
     out: Path,
-    console: Console,
     *,
     generated: Path | None = None,
     run: Path | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     batch: int | None = None,
-    recipe: DiscriminatorRecipe = SCORING,
+    recipe: discriminators.DiscriminatorRecipe = discriminators.SCORING,
 ) -> bool:
     """Trains, or goes on training, and shows the result.
 
@@ -40,7 +86,6 @@ def run_training(
         codec: checkpoint's name.
         data: folder with source audio.
         out: folder for `discriminators.bin` and the report.
-        console: where progress and result are shown.
         generated: folder with generated audio.
         run: folder of state and logs; None: `training` in `out`.
         minutes: stop after this long.
@@ -61,12 +106,12 @@ def run_training(
         console=console,
     ) as progress:  # fmt: skip
         bar = progress.add_task("training", total=recipe.steps)
-        finished = train_discriminators(
+        finished = discriminators.train_discriminators(
             data, checkpoint, run, out, recipe, generated=generated, minutes=minutes,
             report=lambda line: console.print(line, style="dim", markup=False),
             on_step=lambda done, _steps: progress.update(bar, completed=done),
         )  # fmt: skip
-    found = json.loads((out / REPORT_FILE).read_text(encoding="utf-8"))
+    found = json.loads((out / discriminators.REPORT_FILE).read_text(encoding="utf-8"))
     console.print(quality_table(found["test"]))
     if not finished:
         console.print(f"{found['steps']:,} of {recipe.steps:,} steps are made; the same command goes on from here.")

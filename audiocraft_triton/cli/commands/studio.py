@@ -10,13 +10,44 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from typing import Annotated
 
+import typer
+
+from audiocraft_triton.cli.console import console, fail, show, stop_on_sigterm
+from audiocraft_triton.cli.options import Repository
+from audiocraft_triton.cli.preparation import prepare_to_serve
+from audiocraft_triton.contract.errors import CheckpointError
 from audiocraft_triton.serving.child import die_with_parent, kill_group
-from audiocraft_triton.serving.embedded.server import EmbeddedServer, ServerFailed, answers
+from audiocraft_triton.serving.embedded.installation import ServerNotInstalled
+from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options, ServerFailed, answers
 
 ADDRESS = "127.0.0.1"
 STOP_SECONDS = 10
 READY_SECONDS = 120
+
+
+def studio(
+    repository: Repository,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 picks a free one.")] = 8080,
+    verbose: Annotated[bool, typer.Option(help="Show the server's whole log.")] = False,
+) -> None:
+    """Starts the embedded server and the REST gateway with its studio page, until Ctrl-C. Loopback only."""
+    stop_on_sigterm()
+    try:
+        chosen = choose_port(port)
+        prepare_to_serve(repository)
+        options = Options(repository=repository, http_port=0, grpc_port=0, metrics_port=0, verbose=verbose)
+        with EmbeddedServer(options, show=show) as server:
+            raise typer.Exit(run_studio(server, chosen, typer.echo))
+    except KeyboardInterrupt:
+        console.print("stopped")
+    except CheckpointError as error:
+        fail(error, status=2)
+    except ServerFailed as error:
+        fail(error, status=2 if error.bad_option else 1)
+    except ServerNotInstalled as error:
+        fail(error, status=1)
 
 
 def choose_port(port: int) -> int:
@@ -71,7 +102,7 @@ def _gateway(triton: str, port: int) -> Generator[tuple[subprocess.Popen[bytes],
     options = ("--triton", triton, "--host", ADDRESS, "--port", str(port), "--log-format", "console")
     # A session of its own: Ctrl-C reaches us alone, and we stop both in order.
     process = subprocess.Popen(
-        [sys.executable, "-m", "audiocraft_triton.gateway", *options],
+        [sys.executable, "-m", "audiocraft_triton", "gateway", *options],
         stdin=subprocess.DEVNULL,
         start_new_session=True,
         preexec_fn=die_with_parent,

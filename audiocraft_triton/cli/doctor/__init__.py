@@ -1,0 +1,1 @@
+"""What `audiocraft-triton doctor` looks at: the machine, the installed packages, the models."""
