@@ -10,7 +10,7 @@ SOUNDFONT := /usr/share/sounds/sf3/FluidR3Mono_GM.sf3
 export MKL_CBWR ?= AUTO
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve studio export test test-wheels bench lint contract format training-data measures system-packages clean
+.PHONY: help setup demo serve studio export test test-wheels bench lint contract format docs training-data measures system-packages clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,15 @@ lint: setup ## ruff, mypy, which package may import which, and that derived file
 	$(BIN)/lint-imports
 	$(BIN)/python -m contract_files --check
 
+docs: .venv-docs/.installed ## the documentation as a site in site/, every link checked
+	NO_MKDOCS_2_WARNING=true .venv-docs/bin/mkdocs build --quiet --strict
+
+# Its own environment: nobody needs torch to write a page.
+.venv-docs/.installed: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	@touch $@
+
 format: setup ## ruff's formatting and safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -79,4 +88,4 @@ system-packages: ## Debian programs that some tests run (needs root or sudo)
 	$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 clean: ## everything that was built, but not the virtual environment
-	rm -rf build out checkpoints .mypy_cache .ruff_cache .pytest_cache model_repository/*/1/model.pt model_repository/*/1/manifest.json
+	rm -rf build out site checkpoints .mypy_cache .ruff_cache .pytest_cache model_repository/*/1/model.pt model_repository/*/1/manifest.json

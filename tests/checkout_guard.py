@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-CACHES = frozenset({".git", ".venv", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
+CACHES = frozenset({".git", ".venv", ".venv-docs", "__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
 """Folders, at any depth, in which tools keep what they need."""
 State = dict[str, tuple[int, int]]
 

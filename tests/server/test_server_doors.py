@@ -169,9 +169,9 @@ def test_export_refuses_an_unknown_checkpoint(demo_checkpoints: Path) -> None:
     assert "unknown checkpoint 'no such thing'" in " ".join(result.stderr.split())
 
 
-def test_the_metrics_that_the_readme_names_exist(server: EmbeddedServer) -> None:
-    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text()
-    table = readme.split("| metric | tells |")[1].split("\n\n")[0]
+def test_the_metrics_that_the_documentation_names_exist(server: EmbeddedServer) -> None:
+    operations = (Path(__file__).resolve().parents[2] / "docs/operations.md").read_text()
+    table = operations.split("| metric | what it tells |")[1].split("\n\n")[0]
     named = {name for name in re.findall(r"`(\w+)", table) if not name.startswith("nv_gpu_")}
     assert len(named) >= 8
     assert {name for name in named if f"# TYPE {name} " not in exported(server)} == set()
