@@ -37,9 +37,11 @@ def test_more_requests_than_the_engine_admits_come_in_order_each_as_it_would_alo
         _submit_all(engine, iter(requests))
     handles = list(engine.generate_many(iter(requests)))
     assert [handle.request for handle in handles] == requests
-    for handle in handles[::7]:
-        np.testing.assert_array_equal(handle.result().codes, engine.submit(handle.request).result().codes)
-    assert all(handle.result().waveform.shape[1] == round(handle.request.duration * 32_000) for handle in handles)
+    clips = [handle.result() for handle in handles]
+    for handle, clip in zip(handles, clips, strict=True):
+        assert clip.waveform.shape[1] == round(handle.request.duration * 32_000)
+    for handle, clip in list(zip(handles, clips, strict=True))[::7]:
+        np.testing.assert_array_equal(clip.codes, engine.submit(handle.request).result().codes)
 
 
 def test_all_slots_are_busy_meanwhile(engine: Engine) -> None:

