@@ -10,7 +10,7 @@ SOUNDFONT := /usr/share/sounds/sf3/FluidR3Mono_GM.sf3
 export MKL_CBWR ?= AUTO
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve studio export test test-wheels bench lint contract format docs training-data measures system-packages clean
+.PHONY: help setup demo serve studio export test test-wheels test-images bench lint contract format docs training-data measures system-packages clean
 
 help: ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ test-wheels: setup ## both wheels with all their requirements from the package i
 
 test: setup ## every test
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+
+test-images: setup ## both images, built on stand-ins of their base images and run as Compose does (root, Debian 12, 15 minutes)
+	$(BIN)/python -m pytest -s -p no:cacheprovider tests/images/prove_images.py
 
 bench: setup ## every speed figure: a table, and files in out/benchmarks (some minutes on a CPU)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m benchmarks
