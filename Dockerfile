@@ -25,9 +25,8 @@ COPY audiocraft_triton audiocraft_triton
 COPY model_repository model_repository
 # TorchScript of the demo's codec and discriminators, verified against audiocraft as it is written: nothing is built at
 # start. Other checkpoints have a repository of their own on a volume (`audiocraft-triton export --repository`).
-RUN pip install --no-deps --editable . \
-    && HF_HUB_OFFLINE=1 audiocraft-triton export \
-    && find . -name __pycache__ -prune -exec rm -rf {} +
+RUN pip install --no-deps --force-reinstall . \
+    && HF_HUB_OFFLINE=1 audiocraft-triton export --repository model_repository
 
 FROM nvcr.io/nvidia/tritonserver:${TRITON_TAG} AS triton
 LABEL org.opencontainers.image.title="audiocraft-triton" \
@@ -38,7 +37,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev python3-dev \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=triton-build /opt/venv /opt/venv
-COPY --from=triton-build /opt/audiocraft-triton /opt/audiocraft-triton
+COPY --from=triton-build /opt/audiocraft-triton/model_repository /opt/audiocraft-triton/model_repository
 # A new volume takes its owner from this folder: `audiocraft-triton export --repository /models/...` runs as user 1000.
 RUN install --directory --owner=1000 --group=1000 /models
 WORKDIR /opt/audiocraft-triton

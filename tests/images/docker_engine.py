@@ -78,7 +78,7 @@ def _unpack(folder: Path, *packages: str) -> dict[str, str]:
     """Downloads those of Debian's packages that are not installed, with what they need. Returns the environment."""
     archives = folder / "archives"
     (archives / "partial").mkdir(parents=True)
-    options = ("-qq", "-o", f"Dir::Cache::archives={archives}")
+    options = ("-qq", "-o", f"Dir::Cache::archives={archives}", "-o", "APT::Sandbox::User=root")
     subprocess.run(["apt-get", "-qq", "update"], check=True)
     subprocess.run(
         ["apt-get", "install", "--download-only", "--yes", "--no-install-recommends", *options, *packages],
@@ -119,7 +119,10 @@ def _started_engine(environment: Mapping[str, str]) -> Iterator[Docker]:
             assert process.poll() is None, f"dockerd ended:\n{log.read_text()[-6000:]}"
             assert time.monotonic() < deadline, f"dockerd does not answer:\n{log.read_text()[-6000:]}"
             time.sleep(0.2)
-        yield docker
+        try:
+            yield docker
+        finally:
+            _remove_everything(docker)
     finally:
         process.terminate()
         try:
@@ -129,6 +132,13 @@ def _started_engine(environment: Mapping[str, str]) -> Iterator[Docker]:
             process.wait()
         _unmount_below(folder)
         shutil.rmtree(folder)
+
+
+def _remove_everything(docker: Docker) -> None:
+    """Containers, and networks, whose bridges would outlive the engine."""
+    if containers := docker("ps", "--all", "--quiet").split():
+        docker("rm", "--force", *containers)
+    docker("network", "prune", "--force")
 
 
 def _unmount_below(folder: Path) -> None:
