@@ -10,6 +10,8 @@ import pytest
 import yaml
 from documentation import PROJECT
 
+from audiocraft_triton import __version__
+
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 WORKFLOWS = sorted((PROJECT / ".github/workflows").glob("*.yml"))
@@ -21,18 +23,12 @@ def parsed(path: str) -> Any:
     return yaml.safe_load((PROJECT / path).read_text(encoding="utf-8"))
 
 
-def version() -> str:
-    found = re.search(r'^version = "(.+)"$', (PROJECT / "client/pyproject.toml").read_text(), re.MULTILINE)
-    assert found is not None
-    return found[1]
-
-
 def test_the_citation_is_valid_and_cites_audiocraft() -> None:
     citation = parsed("CITATION.cff")
     assert citation["cff-version"] == "1.2.0"
     for key in ("message", "title", "authors"):
         assert citation[key]
-    assert citation["version"] == version()
+    assert citation["version"] == __version__
     for entry in (citation, *citation["references"]):
         assert all("name" in author or "family-names" in author for author in entry["authors"])
     assert "AudioCraft" in {reference["title"] for reference in citation["references"]}
@@ -41,7 +37,7 @@ def test_the_citation_is_valid_and_cites_audiocraft() -> None:
 def test_the_changelog_has_this_version_and_what_is_unreleased() -> None:
     headings = re.findall(r"^## \[(.+?)\]", (PROJECT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert headings[0] == "Unreleased"
-    assert version() in headings
+    assert __version__ in headings
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
@@ -59,14 +55,18 @@ def test_workflows_lint_test_and_build_the_documentation() -> None:
 
 
 def test_a_commit_is_checked_by_the_pinned_programs_of_make_lint() -> None:
+    """The hooks run .venv's programs, so their versions are those of requirements/dev.txt, as in `make lint`."""
     pinned = (PROJECT / "requirements/dev.txt").read_text(encoding="utf-8")
     repositories = parsed(".pre-commit-config.yaml")["repos"]
     assert [repository["repo"] for repository in repositories] == ["local"]
-    for hook in repositories[0]["hooks"]:
-        program = hook["entry"].split()[0].removeprefix(".venv/bin/")
-        assert hook["language"] == "system"
-        assert f"{program}==" in pinned
-        assert f"$(BIN)/{program}" in MAKEFILE
+    hooks = repositories[0]["hooks"]
+    assert all(hook["language"] == "system" for hook in hooks)
+    called = {re.sub(r"^\.venv/bin/| --force-exclude", "", hook["entry"]) for hook in hooks}
+    assert called == {"ruff check", "ruff format --check", "mypy", "lint-imports", "python -m contract_files --check"}
+    for command in called:
+        assert f"\t$(BIN)/{command}" in MAKEFILE
+    for package in ("ruff", "mypy", "import-linter"):
+        assert f"{package}==" in pinned
 
 
 @pytest.mark.parametrize("decision", DECISIONS, ids=lambda path: path.stem)
