@@ -1,1 +1,1 @@
-"""Audio files to waveforms and back, within bounds."""
+"""Converts audio files to bounded waveforms, and waveforms to audio files."""

@@ -1,6 +1,6 @@
-"""Audio files in and out: untrusted bytes to float waveforms within bounds, waveforms to files.
+"""Reads untrusted audio files into bounded float waveforms, and writes waveforms to files.
 
-Needs no torch. Reading is done by libsndfile (wav, flac, ogg, mp3, aiff, …).
+Needs no torch. libsndfile does the reading (wav, flac, ogg, mp3, aiff, …).
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _ENCODINGS = {
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
 
-# libsndfile reads a cut-off WAV or AIFF without complaint, but notes the size that its data chunk announced.
+# libsndfile reads a truncated WAV or AIFF without complaint, but logs the size that the data chunk announced.
 _SHORT_DATA_CHUNK = re.compile(r"^ ?(?:data|SSND) : (\d+) \(should be (\d+)\)", re.MULTILINE)
-# Writers that can't seek back (pipes) leave these as the size; such a file is whole.
+# Writers that can't seek back (pipes) leave these values as the size; such a file is complete.
 _UNKNOWN_SIZES = (0x7FFFFFFF, 0xFFFFFFFF)
-# libsndfile's word for a FLAC whose header does not tell its length, as pipes leave it; it can't read that to the end.
+# libsndfile reports this for a FLAC whose header has no length, as a pipe leaves it, and can't read it to the end.
 _UNKNOWN_FRAMES = 2**63 - 1
 
 
@@ -47,13 +47,13 @@ def read_audio(data: bytes, field: str = "audio_file") -> tuple[Waveform, int]:
 
     Args:
         data: the file's bytes.
-        field: name of the public input they came from, for errors.
+        field: name of the public input that the bytes came from, for errors.
 
     Returns:
         float32 [channels, samples] and the sample rate in Hz.
 
     Raises:
-        InvalidRequest: not audio, cut off, empty, over a bound, or with samples that are not finite.
+        InvalidRequest: the file is not audio, is cut off or empty, exceeds a bound, or has samples that are not finite.
     """
     check_file_size(data, field)
     size = f"{len(data):,} bytes"
@@ -73,7 +73,7 @@ def read_audio(data: bytes, field: str = "audio_file") -> tuple[Waveform, int]:
 
 
 def check_file_size(data: bytes, field: str) -> None:
-    """Raises InvalidRequest, naming the public input `field`, where `data` is larger than an audio file may be."""
+    """Raises InvalidRequest, naming the public input `field`, if `data` is larger than an audio file may be."""
     if len(data) > MAX_FILE_BYTES:
         raise InvalidRequest(field, f"{len(data):,} bytes", f"is over the limit of {MAX_FILE_BYTES:,} bytes")
 
@@ -82,7 +82,7 @@ def write_audio(waveform: Waveform, sample_rate: int, format: str) -> bytes:
     """Encodes a waveform as a complete file.
 
     Args:
-        waveform: float32 [channels, samples]; clipped to full scale where the format is not float.
+        waveform: float32 [channels, samples]; clipped to full scale unless the format is float.
         sample_rate: Hz.
         format: one of FORMATS.
 
@@ -109,7 +109,7 @@ def _check_header(file: soundfile.SoundFile, field: str) -> None:
             f"must have a sample rate between {MIN_SAMPLE_RATE:,} and {MAX_SAMPLE_RATE:,} Hz",
         )
     if file.frames == _UNKNOWN_FRAMES:
-        raise InvalidRequest(field, "unknown length", "must tell its length: write it to a file, not to a pipe")
+        raise InvalidRequest(field, "unknown length", "must state its length: write it to a file, not to a pipe")
     if file.frames > _max_frames(file.samplerate):
         raise InvalidRequest(
             field, f"{file.frames / file.samplerate:.1f} s", f"must last at most {MAX_SECONDS:g} seconds"

@@ -1,4 +1,4 @@
-"""Waveforms between rates, channels and lengths: what models see of a clip."""
+"""Converts waveforms to the sample rate, channels and length that a model needs."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from audiocraft_triton.audio.files import Waveform
 from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.contract.limits import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE
 
-# julius builds a filter per output phase: its taps grow with old_rate × new_rate over their common divisor.
+# julius builds one filter per output phase: its taps grow with old_rate × new_rate over their common divisor.
 # 44,100 -> 32,000 needs 141,120; 44,101 -> 32,000 would need 1.4 billion (5.6 GB) for one file.
 MAX_RESAMPLING_TAPS = 4_000_000
 
 
 def convert(waveform: Waveform, rate: int, to_rate: int, to_channels: int) -> Waveform:
-    """Resamples, then mixes down or spreads channels, exactly as audiocraft's `convert_audio` does.
+    """Resamples, then mixes down or repeats channels, exactly as audiocraft's `convert_audio` does.
 
-    Rates whose ratio has no small terms (44,101 Hz, say) go through soxr instead: audiocraft's way would
-    need gigabytes for them.
+    Rates whose ratio has large terms (such as 44,101 Hz) go through soxr instead, because audiocraft's method
+    would need gigabytes for them.
 
     Args:
         waveform: float32 [channels, samples] at `rate` Hz.
@@ -32,20 +32,20 @@ def convert(waveform: Waveform, rate: int, to_rate: int, to_channels: int) -> Wa
         float32 [to_channels, floor(samples · to_rate / rate)], at least one sample.
 
     Raises:
-        InvalidRequest: to_rate or to_channels out of bounds, or more channels than the clip has, which is not mono.
+        InvalidRequest: to_rate or to_channels is out of bounds, or is more channels than a clip has that is not mono.
     """
     if not MIN_SAMPLE_RATE <= to_rate <= MAX_SAMPLE_RATE:
         raise InvalidRequest("sample_rate", to_rate, f"must be between {MIN_SAMPLE_RATE:,} and {MAX_SAMPLE_RATE:,} Hz")
     if not 1 <= to_channels <= MAX_CHANNELS or 1 < waveform.shape[0] < to_channels:
-        raise InvalidRequest("channels", to_channels, f"can't be made of {waveform.shape[0]}; at most {MAX_CHANNELS}")
+        raise InvalidRequest("channels", to_channels, f"can't be made from {waveform.shape[0]}; at most {MAX_CHANNELS}")
     return _convert_channels(_resample(waveform, rate, to_rate), to_channels)
 
 
 def cut_windows(waveform: Waveform, window: int) -> NDArray[np.float32]:
     """Cuts a mono clip into windows of one fixed length, so that no score depends on padding.
 
-    Windows follow each other; the last one is aligned to the clip's end and may overlap its neighbour. A clip
-    shorter than one window is repeated up to it.
+    The windows are consecutive; the last one ends with the clip and may overlap the window before it. A clip
+    shorter than one window is repeated to fill it.
 
     Args:
         waveform: float32 [1, samples].

@@ -1,1 +1,1 @@
-"""Checkpoints: finding, fetching, reading, converting and loading them without running foreign code."""
+"""Finds, fetches, reads, converts and loads checkpoints without running foreign code."""

@@ -1,6 +1,6 @@
-"""Converts a checkpoint into safetensors and JSON, smaller where wished: the layout of `safe_weights`.
+"""Converts a checkpoint into safetensors and JSON (the layout of `safe_weights`), at lower precision if asked.
 
-The result holds what serving needs, and nothing that could run. The same checkpoint gives the same bytes.
+The result holds what serving needs and nothing executable. The same checkpoint gives the same bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ State = dict[str, torch.Tensor]
 FILES = (LM_FILE, CODEC_FILE, DIFFUSION_FILE, DISCRIMINATORS_FILE)
 _TEXT_ENCODER_FILES = ("*.json", "*.safetensors", "*.model", "*.txt")
 _LARGEST_INT8 = 127
-# Rounding to float16 moves a number by 2^-11 of itself at most; more means that it left float16's range.
+# Rounding to float16 changes a number by at most 2^-11 of its value; a larger change means it exceeds float16's range.
 _FLOAT16_ERROR = 2.0**-11
 
 
@@ -51,21 +51,22 @@ def convert(
     rest: Literal["float32", "float16"] = "float16",
     report: Callable[[str], None] = print,
 ) -> None:
-    """Writes the language model, EnCodec, diffusion bands and discriminators that a checkpoint has, all or nothing.
+    """Writes those of the language model, EnCodec, diffusion bands and discriminators that a checkpoint has.
 
-    T5 folders beside the checkpoint are copied as they are.
+    Writes all of them or, on an error, nothing. T5 folders next to the checkpoint are copied unchanged.
 
     Args:
         checkpoint: in either layout, or a hub id.
         out: folder to make; may exist if it is empty.
-        lm: of the language model's weights. int8: of its matrices, with a scale for each row, float16 for the rest.
-        rest: of all other weights, but for the statistics of the diffusion's processor, which stay float32.
-            float16 leaves a weight whose numbers don't fit in float32.
+        lm: precision of the language model's weights. With int8, matrices are int8 with one scale per row, and all
+            other weights are float16.
+        rest: precision of all other weights, except the statistics of the diffusion's processor, which stay float32.
+            With float16, a weight whose numbers exceed float16's range stays float32.
         report: takes a line of progress.
 
     Raises:
-        InvalidRequest: `out` holds something.
-        CheckpointError: the checkpoint is missing, damaged, or holds what can't be written.
+        InvalidRequest: `out` is not empty.
+        CheckpointError: the checkpoint is missing, damaged, or holds something that can't be written.
     """
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InvalidRequest("out", str(out), "must be a new or an empty folder")
@@ -135,7 +136,7 @@ def _packed_bands(bands: list[Mapping[str, Any]], precision: Precision, where: s
 
 
 def _for_serving(state: Mapping[str, torch.Tensor]) -> State:
-    """Without the codebooks' running means, which only training reads."""
+    """Returns the state without the codebooks' running means, which only training reads."""
     unused = {
         buffer for name in filter(safe_weights.is_codebook, state) for buffer in safe_weights.training_buffers(name)
     }
@@ -146,7 +147,7 @@ def _packed(state: Mapping[str, torch.Tensor], precision: Precision, where: str)
     packed: State = {}
     for name, weight in state.items():
         if not isinstance(weight, torch.Tensor) or weight.dtype == torch.int8:
-            raise CheckpointError(f"{name} in {where} is no weight that can be converted")
+            raise CheckpointError(f"{name} in {where} is not a weight that can be converted")
         if not weight.is_floating_point():
             packed[name] = weight.contiguous()
             continue
@@ -161,7 +162,7 @@ def _packed(state: Mapping[str, torch.Tensor], precision: Precision, where: str)
 
 
 def _halved(weight: torch.Tensor) -> torch.Tensor:
-    """In float16, if its numbers are within float16's range, else as it is."""
+    """Returns the weight in float16, or unchanged if its numbers exceed float16's range."""
     if weight.numel() == 0:
         return weight.half()
     half = weight.half()
@@ -170,11 +171,11 @@ def _halved(weight: torch.Tensor) -> torch.Tensor:
 
 
 def _quantized(name: str, weight: torch.Tensor) -> State:
-    """A matrix [rows, columns] in int8, symmetric, with a float16 scale that takes each row's largest number to 127."""
+    """Quantizes a matrix [rows, columns] to symmetric int8; a float16 scale maps each row's largest number to 127."""
     scale = (weight.abs().amax(dim=1) / _LARGEST_INT8).half()
     if not scale.isfinite().all():
         return {name: weight}
-    # A row of zeros has scale 0, and any divisor gives its integers.
+    # A row of zeros has scale 0; any divisor gives the same integers.
     steps = weight / scale.float().where(scale > 0, 1.0)[:, None]
     integers = steps.round().clamp(-_LARGEST_INT8, _LARGEST_INT8).to(torch.int8)
     return {name: integers, f"{name}{safe_weights.SCALE}": scale}
@@ -194,4 +195,4 @@ def _copy_text_encoders(
         copy.mkdir(parents=True, exist_ok=True)  # two conditioners may share one T5
         for path in copied:
             shutil.copyfile(path, copy / path.name)
-        report(f"{name}: {sum(path.stat().st_size for path in copied) / 1e6:.2f} MB, as it is")
+        report(f"{name}: {sum(path.stat().st_size for path in copied) / 1e6:.2f} MB, unchanged")

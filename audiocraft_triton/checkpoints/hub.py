@@ -1,8 +1,8 @@
-"""Brings checkpoints from a model hub into a folder that serving needs no hub and no pickle for.
+"""Downloads checkpoints from a model hub into a folder that can be served without the hub and without pickle.
 
-A checkpoint's files, and the T5 that its config names, are downloaded at one commit each, compared with the hub's own
-checksums (and with a lock file's, where there is one), and converted to safetensors and JSON. What was fetched is
-written down in `checkpoint.lock.json`: given back as a lock, it fetches exactly the same files, or fails.
+A checkpoint's files, and the T5 that its config names, are each downloaded at one commit, compared with the hub's
+checksums (and with those of a lock file, if given), and converted to safetensors and JSON. `checkpoint.lock.json`
+records what was fetched: passed as a lock, it fetches exactly the same files or fails.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TEXT_ENCODER_FILES = (
     *("tokenizer_config.json", "special_tokens_map.json"),
 )
 _DOWNLOADS = ".downloads"
-_SPACE = 2.2  # times the download: the files, their conversion, and some
+_SPACE = 2.2  # times the size of the download: the files, their conversion, and a margin
 
 Report = Callable[[str], None]
 
@@ -46,8 +46,8 @@ class HubFile:
     """One file of a repository at one commit.
 
     Attributes:
-        sha256: of large files as the hub knows it, else None.
-        blob: git's name of a small file.
+        sha256: the hub's checksum of a large file; None for a small one.
+        blob: git's blob id of a small file.
     """
 
     name: str
@@ -76,20 +76,20 @@ def fetch(
 ) -> Lock:
     """Fills `out/<hub id>/` for each name, each all or nothing, and writes `out/checkpoint.lock.json`.
 
-    What is there already is verified and kept; an interrupted download goes on. HF_ENDPOINT and HF_TOKEN are honoured.
+    Existing files are verified and kept; an interrupted download is resumed. HF_ENDPOINT and HF_TOKEN are honoured.
 
     Args:
         names: hub ids such as facebook/musicgen-small.
-        revision: branch, tag or commit of them all; of a T5 always its main branch. Not together with `lock`.
-        lock: what an earlier call wrote: the commits and checksums to insist on.
-        lm: precision of the language model's weights; the rest stays float32.
+        revision: branch, tag or commit of all names; a T5 always comes from its main branch. Excludes `lock`.
+        lock: lock file that an earlier call wrote; its commits and checksums must match.
+        lm: precision of the language model's weights; all other weights stay float32.
 
     Returns:
         The lock of everything fetched by this call.
 
     Raises:
-        InvalidRequest: a lock that lacks a name, or a folder that holds something else.
-        CheckpointError: the hub refuses or can't be reached, a checksum differs, or a file is no checkpoint.
+        InvalidRequest: the lock lacks a name, or a folder holds something else.
+        CheckpointError: the hub refuses or can't be reached, a checksum differs, or a file is not a checkpoint.
     """
     pinned = read_lock(lock) if lock is not None else None
     fetched: Lock = {"format": LOCK_FORMAT, "repositories": {}, "checkpoints": {}}
@@ -105,11 +105,11 @@ def _fetch_one(name: str, out: Path, revision: str, pinned: Lock | None, lm: Pre
     folder = out / name
     wanted = pinned["repositories"].get(name) if pinned is not None else None
     if pinned is not None and wanted is None:
-        raise InvalidRequest("lock", name, f"is not in it; it has {', '.join(sorted(pinned['repositories']))}")
+        raise InvalidRequest("lock", name, f"is not in the lock, which has {', '.join(sorted(pinned['repositories']))}")
     if (folder / LOCK_FILE).is_file():
         return _verified(folder, name, wanted, revision, report)
     if folder.exists() and any(folder.iterdir()):
-        raise InvalidRequest("out", str(folder), f"holds something that was not fetched (it has no {LOCK_FILE})")
+        raise InvalidRequest("out", str(folder), f"holds files that were not fetched (it has no {LOCK_FILE})")
 
     repositories: dict[str, Any] = {}
     scratch = out / _DOWNLOADS / name.replace("/", "--")
@@ -117,7 +117,7 @@ def _fetch_one(name: str, out: Path, revision: str, pinned: Lock | None, lm: Pre
     report(f"{name} at {repository.commit}")
     present = [file for file in FILES if file in repository.files]
     if not present:
-        raise CheckpointError(f"{name} has none of {', '.join(FILES)}: it is no audiocraft checkpoint")
+        raise CheckpointError(f"{name} has none of {', '.join(FILES)}: it is not an audiocraft checkpoint")
     repositories[name] = _download(repository, present, scratch, wanted, report)
     for text_encoder in _text_encoders(Checkpoint(name, scratch)):
         its_lock = pinned["repositories"].get(text_encoder) if pinned is not None else None
@@ -139,7 +139,7 @@ def _fetch_one(name: str, out: Path, revision: str, pinned: Lock | None, lm: Pre
 
 
 def _verified(folder: Path, name: str, wanted: Mapping[str, Any] | None, revision: str, report: Report) -> Lock:
-    """What is there, if it is whole and what was asked for."""
+    """Returns the lock of an existing folder after checking that it is complete and is what was asked for."""
     lock = read_lock(folder / LOCK_FILE)
     commit = lock["repositories"][name]["revision"]
     asked = wanted["revision"] if wanted else revision
@@ -148,7 +148,7 @@ def _verified(folder: Path, name: str, wanted: Mapping[str, Any] | None, revisio
     for file, facts in lock["checkpoints"][name]["files"].items():
         if not (folder / file).is_file() or file_facts(folder / file) != facts:
             raise CheckpointError(f"{folder / file} is not what was fetched: remove {folder} and fetch again")
-    report(f"{name} at {commit} is there already")
+    report(f"{name} at {commit} is already there")
     return lock
 
 
@@ -175,7 +175,7 @@ def _download(
     needed = int(_SPACE * sum(file.size for file in chosen))
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise CheckpointError(f"{repository.name} needs {needed / 1e9:.1f} GB in {folder}, which has {free / 1e9:.1f}")
+        raise CheckpointError(f"{repository.name} needs {needed / 1e9:.1f} GB in {folder}; {free / 1e9:.1f} are free")
     facts: dict[str, Any] = {}
     for file in chosen:
         with _clear_errors(repository.name, repository.commit):
@@ -195,18 +195,18 @@ def _download(
 
 
 def _difference(file: HubFile, path: Path, facts: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> str | None:
-    """What is wrong with a downloaded file, if anything."""
+    """Returns what is wrong with a downloaded file, or None."""
     if file.sha256 is not None and facts["sha256"] != file.sha256:
-        return f"its sha256 is {facts['sha256']}, and the hub says {file.sha256}"
+        return f"its sha256 is {facts['sha256']}, but the hub's is {file.sha256}"
     if file.sha256 is None and file.blob is not None and _git_blob(path) != file.blob:
         return "it is not the file that the hub describes"
     if wanted is not None and wanted["files"].get(file.name) != facts:
-        return f"its sha256 is {facts['sha256']}, and the lock says otherwise"
+        return f"its sha256 is {facts['sha256']}, but the lock has another"
     return None
 
 
 def _text_encoders(checkpoint: Checkpoint) -> list[str]:
-    """The hub ids of the T5s that a downloaded language model's config names."""
+    """Returns the hub ids of the T5s that a downloaded language model's config names."""
     if not checkpoint.has(LM_FILE):
         return []
     files = checkpoint.files(LM_FILE)
@@ -219,8 +219,8 @@ def _require_own_codec(checkpoint: Checkpoint) -> None:
         package = read_package(checkpoint.files(CODEC_FILE))
         if "pretrained" in package:
             raise CheckpointError(
-                f"the codec of {checkpoint.name} is another library's ({package['pretrained']}), and would be fetched "
-                "at every start: such checkpoints can't be prepared"
+                f"the codec of {checkpoint.name} comes from another library ({package['pretrained']}), which would "
+                "fetch it at every start: such checkpoints can't be prepared"
             )
 
 
@@ -242,13 +242,13 @@ def _clear_errors(name: str, revision: str) -> Iterator[None]:
     try:
         yield
     except GatedRepoError as error:
-        raise CheckpointError(f"{name} is gated: accept its terms on the hub, and set HF_TOKEN") from error
+        raise CheckpointError(f"{name} is gated: accept its terms on the hub and set HF_TOKEN") from error
     except RepositoryNotFoundError as error:
-        raise CheckpointError(f"the hub has no {name}, or not for you (HF_TOKEN)") from error
+        raise CheckpointError(f"the hub has no {name}, or it is private (set HF_TOKEN)") from error
     except RevisionNotFoundError as error:
         raise CheckpointError(f"{name} has no revision {revision}") from error
     except OfflineModeIsEnabled as error:
         raise CheckpointError("HF_HUB_OFFLINE is set: fetching needs the hub") from error
     except Exception as error:  # the hub client raises types of several libraries
         reason = str(error).partition("\n")[0]
-        raise CheckpointError(f"{name} can't be fetched: {reason}; the same command goes on") from error
+        raise CheckpointError(f"{name} can't be fetched: {reason}; run the same command again to resume") from error

@@ -1,15 +1,15 @@
-"""Checkpoints by name: where their files lie, in audiocraft's layout or ours.
+"""Finds checkpoints by name, and their files in audiocraft's layout or this project's.
 
-A checkpoint in audiocraft's layout holds (what a model needs of it, the rest may be absent)
+A checkpoint in audiocraft's layout holds these files (those that a model does not need may be absent):
 
     state_dict.bin              the language model: {"best_state", "xp.cfg": YAML}
-    compression_state_dict.bin  the EnCodec, likewise
-    <t5 name>/                  text encoder and tokenizer, where the config names a folder beside it
+    compression_state_dict.bin  the EnCodec: {"best_state", "xp.cfg": YAML}
+    <t5 name>/                  text encoder and tokenizer, if the config names a local folder
     mbd_musicgen_32khz.th       MultiBand Diffusion
-    discriminators.bin          the three discriminators: {"best_state", "xp.cfg": YAML} (ours)
+    discriminators.bin          the three discriminators: {"best_state", "xp.cfg": YAML} (this project's)
 
-In a directory, each of these files may be a pair of safetensors and JSON instead (see `safe_weights`), as in the
-demo checkpoints; a pair wins over the file. Hub ids keep audiocraft's own files.
+In a directory, a pair of safetensors and JSON may replace each of these files (see `safe_weights`), as in the demo
+checkpoints; if both exist, the pair is used. Hub ids keep audiocraft's own files.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ class Checkpoint:
 
     Attributes:
         name: as the user gave it.
-        directory: local folder; None for a hub id, whose files are fetched (or found in the hub's cache) on use.
+        directory: local folder; None for a hub id, whose files are fetched (or taken from the hub's cache) on use.
     """
 
     name: str
     directory: Path | None
 
     def files(self, filename: str) -> tuple[Path, ...]:
-        """The local paths of what audiocraft's layout calls `filename`: its safetensors and JSON, else the file.
+        """Returns the local paths for `filename` of audiocraft's layout: its safetensors and JSON, else the file.
 
         Raises:
-            CheckpointError: neither is there, the pair is incomplete, or the hub can't provide the file.
+            CheckpointError: neither exists, the pair is incomplete, or the hub can't provide the file.
         """
         if self.directory is None:
             return (self.file(filename),)
@@ -62,10 +62,10 @@ class Checkpoint:
         return (self.directory / filename,)
 
     def file(self, filename: str) -> Path:
-        """The local path of one file of exactly this name.
+        """Returns the local path of the file of exactly this name.
 
         Raises:
-            CheckpointError: the file is not there, or the hub can't provide it.
+            CheckpointError: the file is missing, or the hub can't provide it.
         """
         if self.directory is not None:
             path = self.directory / filename
@@ -84,7 +84,7 @@ class Checkpoint:
             ) from error
 
     def has(self, filename: str) -> bool:
-        """Whether a local checkpoint holds the file or its pair; of a hub id this asks the hub."""
+        """Tells whether the checkpoint holds the file or its pair; for a hub id, asks the hub."""
         if self.directory is not None:
             return any((self.directory / name).is_file() for name in (pair_names(filename)[0], filename))
         try:
@@ -95,7 +95,7 @@ class Checkpoint:
 
 
 def demo_directory() -> Path:
-    """The folder of the demo checkpoints: AUDIOCRAFT_DEMO_CHECKPOINTS, else those that come with this package."""
+    """Returns the folder of the demo checkpoints: AUDIOCRAFT_DEMO_CHECKPOINTS, else the one inside this package."""
     given = os.environ.get("AUDIOCRAFT_DEMO_CHECKPOINTS")
     return Path(given) if given else SHIPPED_DEMO
 
@@ -107,7 +107,7 @@ def resolve(name: str) -> Checkpoint:
         name: `demo` (music), `demo-sound`, a local directory, or a hub id such as `facebook/musicgen-small`.
 
     Raises:
-        CheckpointError: nothing of that name.
+        CheckpointError: no checkpoint has that name.
     """
     if name in DEMO_CHECKPOINTS:
         directory = demo_directory() / DEMO_CHECKPOINTS[name]
@@ -128,6 +128,6 @@ def resolve(name: str) -> Checkpoint:
 
 
 def pair_names(filename: str) -> tuple[str, str]:
-    """The names of the safetensors and the JSON that stand for a file of audiocraft's layout."""
+    """Returns the names of the safetensors and the JSON that replace a file of audiocraft's layout."""
     stem = Path(filename).stem
     return f"{stem}.safetensors", f"{stem}.json"

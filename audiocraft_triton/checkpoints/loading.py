@@ -28,7 +28,7 @@ from audiocraft_triton.contract.errors import CheckpointError
 
 
 def load_lm(checkpoint: Checkpoint, device: torch.device) -> LMModel:
-    """The language model with its conditioners, in eval mode: float32 on CPU, float16 on GPU, as upstream."""
+    """Loads the language model with its conditioners, in eval mode: float32 on a CPU, float16 on a GPU, as upstream."""
     files = checkpoint.files(LM_FILE)
     package = read_package(files)
     config = experiment_config(package, checkpoint, files[0].name)
@@ -39,14 +39,14 @@ def load_lm(checkpoint: Checkpoint, device: torch.device) -> LMModel:
     lm = builders.get_lm_model(config)
     _load_weights(lm, package["best_state"], checkpoint, files[0].name)
     lm.cfg = config
-    if "self_wav" in lm.condition_provider.conditioners:  # melody: as upstream's MusicGen.get_pretrained sets it
+    if "self_wav" in lm.condition_provider.conditioners:  # melody, set as in upstream's MusicGen.get_pretrained
         lm.condition_provider.conditioners["self_wav"].match_len_on_eval = True
         lm.condition_provider.conditioners["self_wav"]._use_masking = False
     return lm.eval()
 
 
 def load_codec(checkpoint: Checkpoint, device: torch.device) -> CompressionModel:
-    """The EnCodec in eval mode, float32."""
+    """Loads the EnCodec in eval mode, float32."""
     files = checkpoint.files(CODEC_FILE)
     package = read_package(files)
     if "pretrained" in package:
@@ -67,7 +67,7 @@ class DiffusionBand:
 
 
 def load_diffusion(checkpoint: Checkpoint, device: torch.device) -> list[DiffusionBand]:
-    """The bands of a MultiBand Diffusion checkpoint, in eval mode."""
+    """Loads the bands of a MultiBand Diffusion checkpoint, in eval mode."""
     files = checkpoint.files(DIFFUSION_FILE)
     package = read_package(files)
     bands = []
@@ -93,7 +93,7 @@ def _load_weights(module: torch.nn.Module, state: Mapping[str, Any], checkpoint:
 
 
 def _drop_training_settings(config: DictConfig) -> None:
-    """Removes what upstream removes too: settings of training that the builders reject."""
+    """Removes the training settings that the builders reject, as upstream does."""
     for name in ("self_wav.chroma_stem.cache_path", "args.merge_text_conditions_p", "args.drop_desc_p"):
         *parents, leaf = f"conditioners.{name}".split(".")
         node: Any = config
@@ -104,7 +104,7 @@ def _drop_training_settings(config: DictConfig) -> None:
 
 
 def _register_local_text_encoder(config: DictConfig, checkpoint: Checkpoint) -> None:
-    """Points T5 conditioners at a folder beside the checkpoint, which upstream's fixed list of names forbids."""
+    """Points T5 conditioners at a folder next to the checkpoint, which upstream's fixed list of names forbids."""
     for conditioner, directory in text_encoder_folders(config, checkpoint):
         path = str(directory.resolve())
         conditioner.t5.name = path

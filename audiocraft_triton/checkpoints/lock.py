@@ -1,4 +1,4 @@
-"""Lock files: at which commits and with which checksums checkpoints were fetched."""
+"""Reads and writes lock files, which record the commits and checksums of fetched checkpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Lock = dict[str, Any]
 
 
 def file_facts(path: Path) -> dict[str, Any]:
-    """What a lock says of a file: its sha256 and its size in bytes."""
+    """Returns a file's entry in a lock: its sha256 and its size in bytes."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while piece := file.read(1 << 20):
@@ -28,19 +28,19 @@ def read_lock(path: Path) -> Lock:
     """Reads a lock file.
 
     Raises:
-        InvalidRequest: it is none, or of another format.
+        InvalidRequest: the file is not a lock, or has another format.
     """
     try:
         lock = json.loads(path.read_text(encoding="utf-8"))
         if lock["format"] != LOCK_FORMAT or not isinstance(lock["repositories"], dict):
             raise KeyError
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidRequest("lock", str(path), f"is no {LOCK_FILE} that can be read") from error
+        raise InvalidRequest("lock", str(path), f"is not a readable {LOCK_FILE}") from error
     return dict(lock)
 
 
 def merged(path: Path, new: Lock) -> Lock:
-    """The lock at `path`, if there is one, with what `new` says in place of what it said of the same repositories."""
+    """Returns the lock at `path`, if it exists, with the repositories of `new` added or replaced."""
     old: Lock = read_lock(path) if path.is_file() else {"repositories": {}, "checkpoints": {}}
     return {
         "format": LOCK_FORMAT,

@@ -19,16 +19,16 @@ from audiocraft_triton.checkpoints.layout import Checkpoint
 from audiocraft_triton.checkpoints.safe_weights import read_pair
 from audiocraft_triton.contract.errors import CheckpointError
 
-# What an omegaconf config inside a diffusion checkpoint unpickles to; nothing else may.
+# The only types that unpickling may create: those of an omegaconf config inside a diffusion checkpoint.
 _CONFIG_TYPES = [DictConfig, ListConfig, ContainerMetadata, Metadata, AnyNode, typing.Any, dict, list,
                  defaultdict, int, float, str, bool]  # fmt: skip
 
 
 def read_state(path: Path) -> dict[Any, Any]:
-    """Reads a torch.save file: tensors, plain values and omegaconf configs only.
+    """Reads a torch.save file that holds only tensors, plain values and omegaconf configs.
 
     Raises:
-        CheckpointError: the file is damaged, or holds a pickled object that would run code.
+        CheckpointError: the file is damaged, or holds a pickled object that could run code.
     """
     try:
         with torch.serialization.safe_globals(_CONFIG_TYPES):
@@ -36,7 +36,7 @@ def read_state(path: Path) -> dict[Any, Any]:
     except pickle.UnpicklingError as error:
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         what = f"the pickled object {refused[1]}" if refused else "data that is not plain tensors and values"
-        raise CheckpointError(f"{path} holds {what}: refused, loading it could run foreign code") from error
+        raise CheckpointError(f"{path} holds {what}: refused because loading it could run foreign code") from error
     except (RuntimeError, EOFError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0] or "it is empty or cut off"
         raise CheckpointError(f"{path} is damaged: {reason}") from error
@@ -46,19 +46,19 @@ def read_state(path: Path) -> dict[Any, Any]:
 
 
 def read_package(files: tuple[Path, ...]) -> dict[Any, Any]:
-    """Reads what `Checkpoint.files` found, a pair or a torch.save file, into what the latter holds.
+    """Reads the files that `Checkpoint.files` found, a pair or a torch.save file, into the contents of the latter.
 
     Raises:
-        CheckpointError: damaged, foreign, or with a pickled object that would run code.
+        CheckpointError: a file is damaged, foreign, or holds a pickled object that could run code.
     """
     return read_pair(*files) if len(files) == 2 else read_state(*files)
 
 
 def experiment_config(package: Mapping[Any, Any], checkpoint: Checkpoint, filename: str) -> DictConfig:
-    """The config of the experiment that trained the weights in a package.
+    """Returns the config of the experiment that trained the weights in a package.
 
     Raises:
-        CheckpointError: the package lacks config or weights.
+        CheckpointError: the package lacks the config or the weights.
     """
     missing = [key for key in ("xp.cfg", "best_state") if key not in package]
     if missing:
@@ -69,18 +69,18 @@ def experiment_config(package: Mapping[Any, Any], checkpoint: Checkpoint, filena
 
 
 def diffusion_bands(package: Mapping[Any, Any], checkpoint: Checkpoint, filename: str) -> list[Mapping[str, Any]]:
-    """What a package of MultiBand Diffusion holds for each band: `cfg`, `model_state` and `processor_state`.
+    """Returns `cfg`, `model_state` and `processor_state` of each band in a MultiBand Diffusion package.
 
     Raises:
-        CheckpointError: it is none.
+        CheckpointError: the package is of another kind.
     """
     if "n_bands" not in package or "sample_rate" not in package:
-        raise CheckpointError(f"{filename} of checkpoint {checkpoint.name!r} is no MultiBand Diffusion checkpoint")
+        raise CheckpointError(f"{filename} of checkpoint {checkpoint.name!r} is not a MultiBand Diffusion checkpoint")
     return [package[index] for index in range(package["n_bands"])]
 
 
 def text_encoder_folders(config: DictConfig, checkpoint: Checkpoint) -> Iterator[tuple[DictConfig, Path]]:
-    """The T5 conditioners of a language model's config whose T5 is a folder beside the checkpoint, each with it."""
+    """Yields each T5 conditioner of a language model's config whose T5 is a folder next to the checkpoint, with it."""
     if checkpoint.directory is None:
         return
     for conditioner in t5_conditioners(config):
@@ -90,5 +90,5 @@ def text_encoder_folders(config: DictConfig, checkpoint: Checkpoint) -> Iterator
 
 
 def t5_conditioners(config: DictConfig) -> list[DictConfig]:
-    """The T5 conditioners of a language model's config."""
+    """Returns the T5 conditioners of a language model's config."""
     return [conditioner for conditioner in config.conditioners.values() if conditioner.get("model") == "t5"]

@@ -1,6 +1,6 @@
-"""Weights as safetensors with a JSON beside them: numbers and names, with nothing in it that could run.
+"""Reads weights from safetensors and a JSON file: numbers and names, and nothing executable.
 
-Each file of audiocraft's layout becomes a pair, `state_dict.bin` for instance:
+Each file of audiocraft's layout becomes a pair. For example, `state_dict.bin` becomes:
 
     state_dict.safetensors      the weights under their names
     state_dict.json             {"format": 1, "precision": "int8", "config": {the experiment's config}}
@@ -9,14 +9,14 @@ The precision tells people how the weights were stored, see `precision`; for rea
 
 The bands of `mbd_musicgen_32khz.th` share a pair. Their weights are named `<band>.model_state.<name>` and
 `<band>.processor_state.<name>`, and the JSON is {"format": 1, "sample_rate": Hz, "bands": [{"config": …}, …]}.
-A codec that another library publishes is {"format": 1, "pretrained": its name}, without weights.
+The JSON of a codec that another library publishes is {"format": 1, "pretrained": its name}, without weights.
 
-Three things make files smaller, each undone here at loading:
+Three things make the files smaller; loading reverses each of them:
 
-- float16 where the module has float32, which `load_state_dict` casts;
-- a weight W of int8 [rows, columns] with a float16 `W::scale` [rows]: each row is its integers times its scale
-  (symmetric quantization). The dtype alone says that a weight is quantized;
-- no `embed_avg` and `cluster_size` of EnCodec's codebooks: running means that only its training reads.
+- weights are float16 where the module has float32; `load_state_dict` casts them;
+- a weight W may be int8 [rows, columns] with a float16 `W::scale` [rows]: each row is its integers times its scale
+  (symmetric quantization). The dtype alone marks a weight as quantized;
+- `embed_avg` and `cluster_size` of EnCodec's codebooks are absent: only training reads these running means.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ from audiocraft_triton.contract.errors import CheckpointError
 
 FORMAT = 1
 SCALE = "::scale"
-"""What the name of a quantized weight's scale ends in."""
+"""Suffix of the name of a quantized weight's scale."""
 
 _EMBEDDINGS = "._codebook.embed"
 _KINDS = ("config", "bands", "pretrained")
 
 
 def training_buffers(embeddings: str) -> tuple[str, str]:
-    """The names of a codebook's running means (of cluster sizes, of embeddings), from that of its embeddings."""
+    """Returns the names of a codebook's running means (of cluster sizes, of embeddings) from its embeddings' name."""
     return embeddings.removesuffix("embed") + "cluster_size", f"{embeddings}_avg"
 
 
 def is_codebook(name: str) -> bool:
-    """Whether a weight is the embeddings of one of EnCodec's codebooks."""
+    """Tells whether a weight is the embeddings of one of EnCodec's codebooks."""
     return name.endswith(_EMBEDDINGS)
 
 
 def read_pair(weights: Path, description: Path) -> dict[Any, Any]:
-    """Reads a pair into what the file of audiocraft's layout holds, the config as plain values.
+    """Reads a pair into the contents of the file it replaces, with the config as plain values.
 
     Returns:
         {"best_state", "xp.cfg"}, or {"sample_rate", "n_bands", 0: {"cfg", "model_state", "processor_state"}, …},
         or {"pretrained"}; quantized weights as float32.
 
     Raises:
-        CheckpointError: one of the two is damaged, foreign, or of a format that this version does not know.
+        CheckpointError: one of the two is damaged, foreign, or has a format that this version does not know.
     """
     facts = _read_description(description)
     tensors = _dequantized(_read_tensors(weights), weights)
@@ -118,7 +118,7 @@ def _dequantized(tensors: Mapping[str, torch.Tensor], path: Path) -> dict[str, t
 
 
 def _with_training_buffers(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Refills what only training reads, so that the state fits its module."""
+    """Adds the buffers that only training reads, so that the state fits its module."""
     filled = dict(state)
     for name in filter(is_codebook, state):
         sizes, means = training_buffers(name)

@@ -1,15 +1,15 @@
-"""Everything that this package uses of audiocraft and transformers, importable on today's packages.
+"""Makes everything that this package uses of audiocraft and transformers importable with current packages.
 
-Import those names from here, in any order; code outside this package that imports audiocraft itself imports this module
-first.
+Import those names from here, in any order. Code outside this package that imports audiocraft itself must import this
+module first.
 
-audiocraft 1.3.0 pins torch 2.1 and packages that no longer install. It works on current ones when
+audiocraft 1.3.0 pins torch 2.1 and packages that no longer install. It works with current ones if
 - torchaudio's compiled extension, built against CUDA libraries, is not loaded on a CPU-only torch;
 - transformers is imported before the stand-ins below exist (it probes for optional packages);
 - `av`, `spacy` and `librosa` (m4a reading, the whitespace tokenizer, melody chroma: 700 MB together) may be absent:
-  while audiocraft is imported, stand-ins take their names; used, they raise an ImportError that names the package.
+  stand-ins take their names while audiocraft is imported, and raise an ImportError that names the package when used.
 
-Where audiocraft is not installed, importing this module raises AudiocraftMissing, which says how to install it.
+If audiocraft is not installed, importing this module raises AudiocraftMissing, which says how to install it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OPTIONAL_PACKAGES = ("av", "spacy", "librosa")
 
 
 class _Absent:
-    """A member of a package that is not installed: may be imported and passed around, any use of it raises."""
+    """A member of a package that is not installed. It may be imported and passed around; any use of it raises."""
 
     def __init__(self, package: str, member: str) -> None:
         self._error = (
@@ -44,7 +44,7 @@ class _Absent:
 
 
 class _AbsentPackage(ModuleType):
-    """Stands in for a package that is not installed, while audiocraft is imported."""
+    """Stands in for a package that is not installed while audiocraft is imported."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -57,7 +57,7 @@ class _AbsentPackage(ModuleType):
 
 
 def _bypass_torchaudio_extension() -> None:
-    """Puts a stand-in for `torchaudio._extension` where torch has no CUDA: its Python code works without."""
+    """Replaces `torchaudio._extension` if torch has no CUDA: torchaudio's Python code works without it."""
     import torch
 
     if torch.version.cuda is not None or "torchaudio" in sys.modules:
@@ -78,7 +78,7 @@ def _import_audiocraft() -> None:
     absent = [name for name in OPTIONAL_PACKAGES if importlib.util.find_spec(name) is None]
     for name in absent:
         sys.modules[name] = _AbsentPackage(name)
-    # xformers warns that its compiled kernels are absent: audiocraft uses one plain function of it.
+    # xformers warns that its compiled kernels are absent, but audiocraft only uses one plain function of it.
     logging.getLogger("xformers").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
@@ -99,7 +99,7 @@ _bypass_torchaudio_extension()
 import transformers  # noqa: E402
 
 transformers.utils.logging.disable_progress_bar()
-# audiocraft builds its convolutions with the older of torch's two weight norms, once a layer.
+# audiocraft builds its convolutions with the older of torch's two weight norms, which warns once per layer.
 warnings.filterwarnings("ignore", message=".*torch.nn.utils.weight_norm.* is deprecated", category=FutureWarning)
 _import_audiocraft()
 

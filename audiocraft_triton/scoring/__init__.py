@@ -1,1 +1,1 @@
-"""How real a clip sounds: the discriminators, and what their logits mean."""
+"""Scores how real a clip sounds: the discriminators, and the calibration of their logits."""

@@ -1,4 +1,4 @@
-"""The three discriminators as eager modules: what training trains, what export turns into TorchScript."""
+"""The three discriminators as eager modules, which training trains and export turns into TorchScript."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from audiocraft_triton.contract.errors import CheckpointError
 
 
 class ScaledMultiScaleDiscriminator(MultiScaleDiscriminator):  # type: ignore[misc]
-    """MSD whose sub-discriminators see the signal at scales 1, 2, 4, … as MelGAN's do (arXiv:1910.06711).
+    """MSD whose sub-discriminators see the signal at scales 1, 2, 4, …, as MelGAN's do (arXiv:1910.06711).
 
-    audiocraft's `MultiScaleDiscriminator.forward` computes its downsampling and drops the result, so that all its
-    sub-discriminators see the same signal. Here the result is kept. Weights have the same names and shapes.
+    audiocraft's `MultiScaleDiscriminator.forward` downsamples the signal and drops the result, so that all its
+    sub-discriminators see the same signal. This class uses the result. The weights have the same names and shapes.
     """
 
     def forward(self, x: torch.Tensor) -> tuple[list[torch.Tensor], list[list[torch.Tensor]]]:
@@ -55,13 +55,13 @@ class DiscriminatorSet(nn.ModuleDict):
 
 
 def load_discriminators(checkpoint: Checkpoint) -> tuple[DiscriminatorSet, DictConfig]:
-    """Reads `discriminators.bin` or its pair: the eager modules in eval mode, and their config.
+    """Reads `discriminators.bin` or its pair; returns the eager modules in eval mode and their config.
 
-    The config has `sample_rate` in Hz, `window` in samples and `calibration`: None for weights that were never
-    calibrated, else {name: {scale, bias}} for the logistic map from mean logit to probability.
+    The config has `sample_rate` in Hz, `window` in samples and `calibration`, which is None for weights that were
+    never calibrated, else {name: {scale, bias}} for the logistic map from mean logit to probability.
 
     Raises:
-        CheckpointError: missing, unsafe or incomplete.
+        CheckpointError: the file is missing, unsafe or incomplete.
     """
     files = checkpoint.files(DISCRIMINATORS_FILE)
     package = read_package(files)

@@ -1,4 +1,4 @@
-"""How real a clip sounds: from the discriminators' logits to calibrated scores and a verdict. numpy only."""
+"""Turns the discriminators' logits into calibrated scores and a verdict on how real a clip sounds. Uses numpy only."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from audiocraft_triton.contract.parameters import THRESHOLD
 class Calibration:
     """Platt's logistic map from a mean logit to a probability, fitted on clips of known origin.
 
-    Without one (`Calibration()`), a score is the plain sigmoid of an untrained network's logit and means nothing.
+    With the default `Calibration()`, a score is the plain sigmoid of an untrained network's logit and means nothing.
     """
 
     scale: float = 1.0
     bias: float = 0.0
 
     def probability(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """1 / (1 + e^-(scale · logit + bias)), elementwise."""
-        # Beyond ±80 a float32 sigmoid is 0 or 1 anyway, and exp would overflow.
+        """Computes 1 / (1 + e^-(scale · logit + bias)), elementwise."""
+        # Beyond ±80 a float32 sigmoid is 0 or 1, and exp would overflow.
         exponent = np.clip(self.scale * logits + self.bias, -80.0, 80.0)
         return np.asarray(1.0 / (1.0 + np.exp(-exponent)), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Scores of one clip; all in 0 … 1, higher sounds more real.
+    """Scores of one clip, each from 0 to 1; a higher score sounds more real.
 
     Attributes:
-        scores: one per discriminator, the mean of its windows.
-        realness: their mean.
+        scores: one per discriminator, the mean over the windows.
+        realness: mean of the three scores.
         is_real: whether realness reaches the threshold.
         window_scores: float32 [windows, 3], in the order of DISCRIMINATORS.
     """
@@ -54,12 +54,12 @@ def judge(
     """Scores a clip.
 
     Args:
-        logits: per discriminator, float32 [windows, parts]: each part's mean logit.
-        calibrations: per discriminator.
-        threshold: 0 … 1.
+        logits: by discriminator, float32 [windows, parts]: each part's mean logit.
+        calibrations: by discriminator.
+        threshold: lowest realness that counts as real, 0 to 1.
 
     Raises:
-        InvalidRequest: threshold out of bounds.
+        InvalidRequest: the threshold is out of bounds.
     """
     THRESHOLD.check(threshold)
     columns = [calibrations[name].probability(logits[name].mean(axis=1)) for name in DISCRIMINATORS]

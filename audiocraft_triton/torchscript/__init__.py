@@ -1,1 +1,1 @@
-"""Eager audiocraft modules rebuilt so that TorchScript can hold them, and the proof that nothing changed."""
+"""Rebuilds eager audiocraft modules so that TorchScript can hold them, and verifies that their results are the same."""

@@ -1,4 +1,4 @@
-"""TorchScript archives as bytes: what is verified is, byte for byte, what is written."""
+"""TorchScript archives as bytes, so that the bytes that are verified are the bytes that are written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 
 def to_bytes(module: nn.Module) -> bytes:
-    """Scripts a module and serialises it, as `torch.jit.save` would into a file."""
+    """Scripts a module and serialises it as `torch.jit.save` does to a file."""
     buffer = io.BytesIO()
     with _no_deprecation_warnings():
         torch.jit.save(torch.jit.script(module.eval()), buffer)
@@ -20,7 +20,7 @@ def to_bytes(module: nn.Module) -> bytes:
 
 
 def from_bytes(archive: bytes, device: str = "cpu") -> torch.jit.ScriptModule:
-    """Loads what `to_bytes` made, or a model.pt's content, in eval mode."""
+    """Loads the result of `to_bytes`, or the content of a model.pt, in eval mode."""
     with _no_deprecation_warnings():
         module: torch.jit.ScriptModule = torch.jit.load(  # type: ignore[no-untyped-call]
             io.BytesIO(archive), map_location=device
@@ -30,7 +30,7 @@ def from_bytes(archive: bytes, device: str = "cpu") -> torch.jit.ScriptModule:
 
 @contextmanager
 def _no_deprecation_warnings() -> Iterator[None]:
-    # torch.jit is deprecated upstream, and still the one format that Triton's libtorch backend loads.
+    # torch.jit is deprecated upstream, but it is still the only format that Triton's libtorch backend loads.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         yield

@@ -1,8 +1,8 @@
-"""EnCodec as two TorchScript modules, waveform -> codes and codes -> waveform, bit for bit audiocraft's.
+"""EnCodec as two TorchScript modules, waveform -> codes and codes -> waveform, bit-identical to audiocraft's.
 
 The layers are rebuilt rather than traced: a trace would bake the padding of one length into the graph.
-Operations, their order and the memory layout of what they read are audiocraft's, since each of them can
-decide over the last bit of a distance, and so over a code.
+The operations, their order and the memory layout of their inputs are audiocraft's, because each of them can
+change the last bit of a distance, and so a code.
 """
 
 # No `from __future__ import annotations` here: TorchScript reads the annotations of attributes as types.
@@ -29,12 +29,12 @@ from audiocraft_triton.torchscript.convolutions import frozen_copy, plain_convol
 
 
 class CodecEncoder(nn.Module):
-    """Waveform -> codes, for any batch and any length from one sample; the codes that each clip has alone."""
+    """Waveform -> codes, for any batch and any length from one sample; a clip's codes don't depend on its batch."""
 
     codebooks: Tensor
 
     def __init__(self, codec: CompressionModel) -> None:
-        """Raises: CheckpointError: a codec that can't be exported, with the reason."""
+        """Raises: CheckpointError: the codec can't be exported; the message gives the reason."""
         super().__init__()
         require_exportable(codec)
         self.layers = _rebuilt(codec.encoder.model)
@@ -42,7 +42,7 @@ class CodecEncoder(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Args: waveform: float32 [B, channels, samples]. Returns: codes, int32 [B, codebooks, frames]."""
-        # One clip at a time: other batch sizes take other kernels, and their last bits decide over codes.
+        # One clip at a time: other batch sizes use other kernels, whose last bits can change codes.
         codes: list[Tensor] = []
         for index in range(waveform.shape[0]):
             codes.append(self._encode(waveform[index : index + 1]))
@@ -70,7 +70,7 @@ class CodecDecoder(nn.Module):
     codebooks: Tensor
 
     def __init__(self, codec: CompressionModel) -> None:
-        """Raises: CheckpointError: a codec that can't be exported, with the reason."""
+        """Raises: CheckpointError: the codec can't be exported; the message gives the reason."""
         super().__init__()
         require_exportable(codec)
         self.layers = _rebuilt(codec.decoder.model)
@@ -80,7 +80,7 @@ class CodecDecoder(nn.Module):
         """Decodes.
 
         Args:
-            codes: int32 [B, codebooks, frames], each 0 to card - 1.
+            codes: int32 [B, codebooks, frames], each from 0 to card - 1.
 
         Returns:
             waveform, float32 [B, channels, frames * hop_length].
@@ -88,7 +88,7 @@ class CodecDecoder(nn.Module):
         count, card, _ = self.codebooks.shape
         if codes.shape[1] != count:
             raise ValueError(f"codes: must have {count} codebooks, not {codes.shape[1]}")
-        # A lookup outside a codebook would be undefined behaviour, and end the whole process on a GPU.
+        # A lookup outside a codebook is undefined behaviour, and on a GPU it ends the whole process.
         if int(codes.min()) < 0 or int(codes.max()) >= card:
             raise ValueError(f"codes: must be 0 to {card - 1}")
         latent = F.embedding(codes[:, 0].to(torch.int64), self.codebooks[0]).transpose(1, 2)
@@ -100,10 +100,10 @@ class CodecDecoder(nn.Module):
 
 
 def require_exportable(codec: CompressionModel) -> None:
-    """Accepts audiocraft's own EnCodec with a residual quantizer.
+    """Accepts only audiocraft's own EnCodec with a residual quantizer.
 
     Raises:
-        CheckpointError: another codec, with the reason.
+        CheckpointError: the codec is another one; the message gives the reason.
     """
     if not isinstance(codec, EncodecModel):
         raise CheckpointError(
@@ -112,7 +112,7 @@ def require_exportable(codec: CompressionModel) -> None:
         )
     if codec.renormalize:
         raise CheckpointError(
-            "the codec renormalizes loudness (renormalize=True): its codes mean nothing without a scale per "
+            "the codec renormalizes loudness (renormalize=True): its codes are meaningless without a scale per "
             "clip, which neither files of codes nor the language model carry"
         )
     if not isinstance(codec.quantizer, ResidualVectorQuantizer):
@@ -138,12 +138,12 @@ class _PaddedConvolution(nn.Module):
         self.mode = str(source.pad_mode)
 
     def forward(self, signal: Tensor) -> Tensor:
-        # The fixed padding is the kernel less the stride, so full windows are whole strides.
+        # The fixed padding is the kernel size minus the stride, so full windows are whole strides.
         length = signal.shape[-1]
         right = self.right + (self.stride - length % self.stride) % self.stride
         missing = 0
         if self.mode == "reflect":
-            # A reflection needs more samples than it pads: a short signal gets zeros first, cut off below.
+            # A reflection needs more samples than it pads: a short signal is first extended by zeros, cut off below.
             missing = max(0, max(self.left, right) - length + 1)
             signal = F.pad(signal, [0, missing])
         signal = F.pad(signal, [self.left, right], self.mode)
@@ -197,10 +197,10 @@ class _Recurrence(nn.Module):
 
 
 def _rebuilt(module: nn.Module) -> nn.Module:
-    """The scriptable counterpart of one of SEANet's modules.
+    """Returns the scriptable counterpart of one of SEANet's modules.
 
     Raises:
-        CheckpointError: a module that is not part of SEANet.
+        CheckpointError: the module is not part of SEANet.
     """
     if isinstance(module, nn.Sequential):
         return nn.Sequential(*(_rebuilt(layer) for layer in module))
@@ -218,12 +218,12 @@ def _rebuilt(module: nn.Module) -> nn.Module:
 
 
 def _stacked_codebooks(quantizer: ResidualVectorQuantizer) -> Tensor:
-    """The codebooks in use, float32 [codebooks, card, width].
+    """Returns the codebooks in use, float32 [codebooks, card, width].
 
     Raises:
-        CheckpointError: codebooks of another width than the latents, which need a projection.
+        CheckpointError: the codebooks have another width than the latents and need a projection.
     """
     layers = quantizer.vq.layers[: quantizer.num_codebooks]
     if not all(isinstance(layer.project_in, nn.Identity) for layer in layers):
-        raise CheckpointError("the codec projects its latents before quantizing them: can't be exported")
+        raise CheckpointError("the codec projects its latents before quantizing them: it can't be exported")
     return torch.stack([layer.codebook.detach() for layer in layers])

@@ -1,4 +1,4 @@
-"""Convolutions freed of what TorchScript can't hold: weight norms in hooks, sizes that are numpy integers."""
+"""Removes what TorchScript can't hold from convolutions: weight norms in hooks, and sizes that are numpy integers."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Convolution = TypeVar("Convolution", nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
 
 
 def plain_convolution(module: nn.Module) -> nn.Module:
-    """A `NormConv1d`, `NormConv2d` or `NormConvTranspose1d` as the plain convolution that computes the same.
+    """Returns the plain convolution that is equivalent to a `NormConv1d`, `NormConv2d` or `NormConvTranspose1d`.
 
     A weight norm or spectral norm is folded into the weight; a group norm follows the convolution.
 
     Raises:
-        CheckpointError: another kind of module.
+        CheckpointError: the module is of another kind.
     """
     if isinstance(module, (NormConv1d, NormConv2d)):
         convolution, norm = folded(module.conv), module.norm
@@ -32,7 +32,7 @@ def plain_convolution(module: nn.Module) -> nn.Module:
 
 
 def folded(convolution: Convolution) -> Convolution:
-    """A copy of a convolution whose reparametrised weight (weight or spectral norm) is one plain tensor."""
+    """Returns a copy of a convolution with its reparametrised weight (weight or spectral norm) as one plain tensor."""
     with torch.no_grad():
         # Both norms compute `weight` in a hook before each forward; until then it may be stale.
         for hook in convolution._forward_pre_hooks.values():
@@ -58,10 +58,10 @@ def folded(convolution: Convolution) -> Convolution:
 
 
 def frozen_copy(module: nn.Module) -> nn.Module:
-    """A deep copy whose parameters need no gradient."""
+    """Returns a deep copy whose parameters need no gradient."""
     return copy.deepcopy(module).requires_grad_(False)
 
 
 def integers(sizes: Any) -> tuple[int, ...]:
-    """Python integers of a tuple that may hold numpy's: audiocraft computes some sizes with `np.prod`."""
+    """Converts numpy integers in a tuple to Python's: audiocraft computes some sizes with `np.prod`."""
     return tuple(int(size) for size in sizes)

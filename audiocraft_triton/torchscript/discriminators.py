@@ -1,7 +1,7 @@
 """MPD, MSD and MS-STFT as TorchScript: windows of audio -> mean logits and mean activations.
 
-Triton needs flat outputs with the batch first, so feature maps leave as one row per window: the mean of every
-channel of every layer over its positions. `feature_layout` says which columns belong to which layer.
+Triton needs flat outputs with the batch first, so the feature maps become one row per window: the mean of every
+channel of every layer over its positions. `feature_layout` maps columns to layers.
 """
 
 # No `from __future__ import annotations` here: TorchScript reads the annotations of attributes as types.
@@ -25,19 +25,19 @@ from audiocraft_triton.scoring.discriminators import ScaledMultiScaleDiscriminat
 from audiocraft_triton.torchscript.convolutions import frozen_copy, integers, plain_convolution
 
 MICRO_BATCH = 8
-"""Windows computed at a time: bounds the memory of a long clip's feature maps."""
+"""Windows computed at a time; bounds the memory of a long clip's feature maps."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureLayer:
-    """Where one layer's channel means lie in a row of `feature_maps`.
+    """Position of one layer's channel means in a row of `feature_maps`.
 
     Attributes:
         discriminator: `mpd`, `msd` or `msstftd`.
         part: index of the sub-discriminator.
-        layer: index of the layer in it.
-        channels: how many columns.
-        offset: the first column.
+        layer: index of the layer in the sub-discriminator.
+        channels: number of columns.
+        offset: first column.
     """
 
     discriminator: str
@@ -48,10 +48,10 @@ class FeatureLayer:
 
 
 class WindowDiscriminator(nn.Module):
-    """One of the three discriminators over windows of mono audio; any batch, any length it can take."""
+    """One of the three discriminators over windows of mono audio, for any batch and any length that it supports."""
 
     def __init__(self, source: nn.Module) -> None:
-        """Raises: CheckpointError: none of the three discriminators, or one for more than one channel."""
+        """Raises: CheckpointError: `source` is not one of the three discriminators, or takes several channels."""
         super().__init__()
         if isinstance(source, ScaledMultiScaleDiscriminator):
             self.between = frozen_copy(source.downsample)
@@ -66,7 +66,7 @@ class WindowDiscriminator(nn.Module):
         self.micro_batch = MICRO_BATCH
 
     def forward(self, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Judges windows.
+        """Scores windows.
 
         Args:
             window: float32 [B, 1, samples].
@@ -93,7 +93,7 @@ class WindowDiscriminator(nn.Module):
 
 
 def feature_layout(name: str, discriminator: WindowDiscriminator) -> tuple[FeatureLayer, ...]:
-    """The columns of `feature_maps`, in order; the last one's offset plus channels is their number."""
+    """Lists the layers in the order of their columns; the last one's offset plus channels is the column count."""
     layout: list[FeatureLayer] = []
     offset = 0
     for index, part in enumerate(discriminator.parts):
@@ -120,10 +120,10 @@ class _Part(nn.Module):
         self.layers = nn.ModuleList(_rebuilt(layer) for layer in source.convs)
         self.activation = frozen_copy(source.activation)
         self.last = plain_convolution(source.conv_post)
-        # Upstream lists the logit map among the feature maps of periods and scales, and not of STFTs.
+        # Upstream lists the logit map among the feature maps of periods and scales, but not of STFTs.
         self.logits_are_features = not isinstance(source, DiscriminatorSTFT)
         if _convolution(self.layers[0]).in_channels != (2 if isinstance(source, DiscriminatorSTFT) else 1):
-            raise CheckpointError("the discriminator takes several channels: only mono ones can be exported")
+            raise CheckpointError("the discriminator takes several channels: only mono discriminators can be exported")
 
     def forward(self, signal: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.view(signal)
@@ -138,7 +138,7 @@ class _Part(nn.Module):
 
     @torch.jit.unused
     def feature_channels(self) -> list[int]:
-        """Channels of each layer of the feature map, in order."""
+        """Returns the channels of each layer of the feature map, in order."""
         layers = [*self.layers, self.last] if self.logits_are_features else list(self.layers)
         return [_convolution(layer).out_channels for layer in layers]
 
@@ -159,7 +159,7 @@ class _Periods(nn.Module):
 
 
 class _ComplexSpectrogram(nn.Module):
-    """torchaudio's complex `Spectrogram`: [B, 1, samples] to real and imaginary part [B, 2, frames, bins]."""
+    """torchaudio's complex `Spectrogram`: [B, 1, samples] to real and imaginary parts [B, 2, frames, bins]."""
 
     window: Tensor
 
@@ -183,7 +183,7 @@ class _ComplexSpectrogram(nn.Module):
 
 
 def _rebuilt(layer: nn.Module) -> nn.Module:
-    """A convolution, or the scale discriminators' first layer: a padding before one."""
+    """Rebuilds a convolution, or the scale discriminators' first layer, which is padding and a convolution."""
     if not isinstance(layer, nn.Sequential):
         return plain_convolution(layer)
     padding, convolution = layer
@@ -193,5 +193,5 @@ def _rebuilt(layer: nn.Module) -> nn.Module:
 
 
 def _convolution(layer: nn.Module) -> nn.Conv1d | nn.Conv2d:
-    """The convolution in a layer as `_rebuilt` makes it."""
+    """Returns the convolution in a layer that `_rebuilt` made."""
     return next(module for module in layer.modules() if isinstance(module, (nn.Conv1d, nn.Conv2d)))

@@ -1,4 +1,4 @@
-"""Reads what `export` wrote beside an exported model: rates, shapes, codebooks, calibration."""
+"""Reads the manifest that `export` wrote next to an exported model: rates, shapes, codebooks, calibration."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from audiocraft_triton.contract.errors import CheckpointError
 
 
 def read_manifest(repository: Path, model: str) -> dict[str, Any]:
-    """The manifest of an exported model.
+    """Returns the manifest of an exported model.
 
     Args:
         repository: the model repository's folder.
         model: `encodec_encoder`, `encodec_decoder`, `mpd`, `msd` or `msstftd`.
 
     Raises:
-        CheckpointError: the model was not exported.
+        CheckpointError: the model was not exported, or its manifest is damaged.
     """
     path = repository / model / "1" / "manifest.json"
     try:

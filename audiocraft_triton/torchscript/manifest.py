@@ -1,4 +1,4 @@
-"""What is known about an exported model: the JSON beside its model.pt, plain to read without this code."""
+"""The manifest of an exported model: a JSON file next to its model.pt that can be read without this code."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class TensorSpec:
 
     Attributes:
         name: as in config.pbtxt.
-        dtype: in Triton's words, `FP32` or `INT32`.
-        shape: with the batch; -1 is any.
+        dtype: Triton's name, `FP32` or `INT32`.
+        shape: with the batch dimension; -1 means any size.
     """
 
     name: str
@@ -27,12 +27,12 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What every exported model has. No date: the same checkpoint and code give the same manifest.
+    """Manifest of an exported model. It has no date: the same checkpoint and code give the same manifest.
 
-    (`model_sha256` only under one PYTHONHASHSEED: torch.jit writes the constants of a layer in the order of a set.)
+    `model_sha256` is the same only under one PYTHONHASHSEED: torch.jit writes a layer's constants in a set's order.
 
     Attributes:
-        model: name, which is its folder's in the model repository.
+        model: name of the model, and of its folder in the model repository.
         checkpoint: name of the source, as the user gave it.
         source_sha256: of the checkpoint's file, or of its safetensors and JSON.
         exporter_sha256: of the code that exported it.
@@ -54,16 +54,16 @@ class Manifest:
     outputs: tuple[TensorSpec, ...]
 
     def to_json(self) -> str:
-        """The content of manifest.json."""
+        """Returns the content of manifest.json."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
     @staticmethod
     def read(path: Path) -> Manifest:
-        """Reads a manifest.json back.
+        """Reads a manifest.json.
 
         Raises:
-            FileNotFoundError: no such file.
-            ValueError: not a manifest, or one that another version wrote.
+            FileNotFoundError: the file does not exist.
+            ValueError: the file is not a manifest, or another version wrote it.
         """
         values = json.loads(path.read_text())
         if not isinstance(values, dict):
@@ -83,11 +83,11 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodecManifest(Manifest):
-    """What `encodec_encoder` and `encodec_decoder` have besides.
+    """Manifest of `encodec_encoder` or `encodec_decoder`.
 
     Attributes:
         codebooks: codes per frame.
-        card: entries of a codebook; codes are 0 to card - 1.
+        card: entries of a codebook; codes range from 0 to card - 1.
         frame_rate: frames per second.
         hop_length: samples per frame; a clip has ceil(samples / hop_length) frames.
     """
@@ -100,14 +100,14 @@ class CodecManifest(Manifest):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscriminatorManifest(Manifest):
-    """What `mpd`, `msd` and `msstftd` have besides.
+    """Manifest of `mpd`, `msd` or `msstftd`.
 
     Attributes:
-        window: samples judged at a time.
-        parts: sub-discriminators, columns of `logits`.
-        features: columns of `feature_maps`.
-        feature_layout: which columns belong to which layer.
-        calibration: scale and bias of the logistic map from mean logit to probability; None if there is none.
+        window: samples scored at a time.
+        parts: number of sub-discriminators, which is the number of columns of `logits`.
+        features: number of columns of `feature_maps`.
+        feature_layout: columns of each layer.
+        calibration: scale and bias of the logistic map from mean logit to probability; None if uncalibrated.
     """
 
     window: int

@@ -1,4 +1,4 @@
-"""Exports a checkpoint's codec and discriminators into Triton's model repository: all of them, or nothing."""
+"""Exports a checkpoint's codec and discriminators into Triton's model repository, all of them or none."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ def export_models(
     """Writes model.pt and manifest.json into `<model>/1/` for every model, after all of them were verified.
 
     Args:
-        checkpoint: whose codec to export: `demo`, `demo-sound`, a directory or a hub id.
-        repository: the model repository; folders of models are created where absent.
-        discriminators: checkpoint to take them from; None: `checkpoint` if it has some, else `demo`.
+        checkpoint: checkpoint whose codec is exported: `demo`, `demo-sound`, a directory or a hub id.
+        repository: the model repository; missing model folders are created.
+        discriminators: checkpoint of the discriminators; None: `checkpoint` if it has some, else `demo`.
         report: takes a line of progress.
 
     Returns:
@@ -71,7 +71,7 @@ def export_models(
     Raises:
         CheckpointError: a checkpoint is missing, damaged, unsafe or of a kind that can't be exported.
         VerificationError: an exported model differs from eager.
-        Both are raised before the first file is replaced: the models in the repository stay as they were.
+        Both are raised before the first file is replaced, so the models in the repository stay unchanged.
     """
     codec_source, discriminator_source = _sources(checkpoint, discriminators)
     built = list(build_codec(codec_source, report))
@@ -83,7 +83,7 @@ def export_models(
 
 
 def is_current(checkpoint: str, repository: Path, discriminators: str | None = None) -> bool:
-    """Whether `export_models` with these arguments would write what is there already; only compares hashes.
+    """Tells whether `export_models` with these arguments would change nothing; only compares hashes.
 
     Raises:
         CheckpointError: a checkpoint is missing.
@@ -120,7 +120,7 @@ def _sources(checkpoint: str, discriminators: str | None) -> tuple[Checkpoint, C
 
 
 def build_codec(source: Checkpoint, report: Callable[[str], None]) -> Iterator[BuiltModel]:
-    """The verified `encodec_encoder` and `encodec_decoder` of a checkpoint; nothing is written."""
+    """Builds and verifies `encodec_encoder` and `encodec_decoder` of a checkpoint; writes nothing."""
     codec = load_codec(source, torch.device("cpu"))
     require_exportable(codec)
     facts: dict[str, Any] = {
@@ -146,7 +146,7 @@ def build_codec(source: Checkpoint, report: Callable[[str], None]) -> Iterator[B
 
 
 def build_discriminators(source: Checkpoint, report: Callable[[str], None]) -> Iterator[BuiltModel]:
-    """The verified `mpd`, `msd` and `msstftd` of a checkpoint; nothing is written."""
+    """Builds and verifies `mpd`, `msd` and `msstftd` of a checkpoint; writes nothing."""
     eager, config = load_discriminators(source)
     provenance = _provenance(source, DISCRIMINATORS_FILE)
     sample_rate, window = int(config.sample_rate), int(config.window)
@@ -194,12 +194,12 @@ def _provenance(source: Checkpoint, filename: str) -> dict[str, str]:
 
 
 def install(built: list[BuiltModel], repository: Path) -> None:
-    """Writes built models into a repository; replaces files only once all of them lie beside their places on disk."""
+    """Writes built models into a repository; replaces files only after all new ones are on disk next to them."""
     contents: dict[Path, bytes] = {}
     for model in built:
         folder = repository / model.manifest.model / "1"
         contents[folder / "model.pt"] = model.archive
-        # After its model: stopped in between, it is a manifest whose hash doesn't fit, and not current.
+        # The manifest follows its model: after an interruption in between, its hash doesn't fit and it is not current.
         contents[folder / "manifest.json"] = model.manifest.to_json().encode()
     with _staged(contents) as staged:
         for path, temporary in staged.items():
@@ -210,7 +210,7 @@ def install(built: list[BuiltModel], repository: Path) -> None:
 
 @contextmanager
 def _staged(contents: dict[Path, bytes]) -> Iterator[dict[Path, Path]]:
-    """Temporary files of these contents, beside the paths they are for; those left over are removed."""
+    """Writes these contents to temporary files next to their paths; removes those left over at the end."""
     staged = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in contents}
     try:
         for path, temporary in staged.items():
@@ -232,7 +232,7 @@ def _sync(path: Path) -> None:
 
 
 def _exporter_sha256() -> str:
-    """Of the code that decides what a model.pt does: changed code makes exported models out of date."""
+    """Hashes the code that determines what a model.pt does: changed code makes exported models out of date."""
     sources = [
         _PACKAGE / "scoring" / "discriminators.py",
         *sorted(_CODE.glob("*.py")),
@@ -241,7 +241,7 @@ def _exporter_sha256() -> str:
 
 
 def _files_sha256(*paths: Path) -> str:
-    """Of the files' contents, one after the other."""
+    """Hashes the files' contents, one after the other."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Proof that an exported model does what audiocraft does, on audio that makes a difference show."""
+"""Verifies that an exported model computes what audiocraft computes, on audio that would expose a difference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOLERANCE = 1e-5
 
 
 class VerificationError(RuntimeError):
-    """An exported model differs from eager, or the proof would be worth nothing; names model and shape."""
+    """An exported model differs from eager, or the comparison would prove nothing; names the model and the shape."""
 
 
 @torch.no_grad()
@@ -22,10 +22,10 @@ def verify_encoder(codec: EncodecModel, exported: torch.jit.ScriptModule) -> int
     """Compares codes, which must be equal, from one sample to three seconds.
 
     Returns:
-        how many shapes were compared.
+        the number of shapes compared.
 
     Raises:
-        VerificationError: a code differs, or so few codes are in use that equality proves nothing.
+        VerificationError: a code differs, or too few codes are in use for equality to prove anything.
     """
     clips = _clips(codec)
     for clip in clips:
@@ -40,7 +40,7 @@ def verify_decoder(codec: EncodecModel, exported: torch.jit.ScriptModule) -> int
     """Compares waveforms, which must be equal, of encoded audio and of random codes.
 
     Returns:
-        how many shapes were compared.
+        the number of shapes compared.
 
     Raises:
         VerificationError: a sample differs.
@@ -59,17 +59,17 @@ def verify_decoder(codec: EncodecModel, exported: torch.jit.ScriptModule) -> int
 def verify_discriminator(
     name: str, eager: nn.Module, exported: torch.jit.ScriptModule, sample_rate: int, window: int
 ) -> int:
-    """Compares means of logits and features with those of eager's full maps, and a batch with a window alone.
+    """Compares means of logits and features with those of eager's full maps, and a batch with a single window.
 
     Args:
         name: for messages.
         eager: takes float32 [B, 1, samples], returns lists of logit maps and of lists of feature maps.
         exported: see `WindowDiscriminator.forward`.
         sample_rate: Hz.
-        window: samples of the model's windows; somewhat longer ones are tried too.
+        window: samples of the model's windows; slightly longer ones are tried too.
 
     Returns:
-        how many shapes were compared.
+        the number of shapes compared.
 
     Raises:
         VerificationError: a number differs from eager's, or depends on the batch.
@@ -81,7 +81,7 @@ def verify_discriminator(
         eager_logits, eager_features = _full_map_means(eager, windows)
         _require_equal(f"{name} logits", windows, eager_logits, logits)
         _require_equal(f"{name} feature_maps", windows, eager_features, features)
-        # Other batch sizes take other kernels, which sum in another order.
+        # Other batch sizes use other kernels, which sum in another order.
         alone_logits, alone_features = exported(windows[-1:])
         _require_close(f"{name} logits, alone and in a batch,", windows, alone_logits, logits[-1:])
         _require_close(f"{name} feature_maps, alone and in a batch,", windows, alone_features, features[-1:])
@@ -89,9 +89,9 @@ def verify_discriminator(
 
 
 def varied_audio(sample_rate: int, batch: int, channels: int, samples: int) -> Tensor:
-    """Sweeping chords and noise bursts, float32 [batch, channels, samples], loud and soft; always the same.
+    """Makes sweeping chords and noise bursts, float32 [batch, channels, samples], loud and soft; always the same.
 
-    Unlike plain noise it moves through a trained codec's codebooks, residual ones included.
+    Unlike plain noise, they use many entries of a trained codec's codebooks, residual ones included.
     """
     generator = torch.Generator().manual_seed(1)
     rows = batch * channels
@@ -106,7 +106,7 @@ def varied_audio(sample_rate: int, batch: int, channels: int, samples: int) -> T
 
 
 def _clips(codec: EncodecModel) -> list[Tensor]:
-    """Test audio of several lengths and batch sizes, the most varied last."""
+    """Makes test audio of several lengths and batch sizes, the most varied last."""
     hop = int(codec.encoder.hop_length)
     lengths = [1, 2, hop - 1, hop, hop + 1, 7 * hop - 1, 7 * hop + 1, codec.sample_rate + 13]
     shapes = [(batch, length) for length in lengths if length > 0 for batch in BATCHES]
@@ -130,8 +130,8 @@ def _require_varied(codes: Tensor, card: int) -> None:
         if distinct < needed:
             raise VerificationError(
                 f"encodec_encoder: {codes.shape[0] * codes.shape[2]} frames of varied audio use only "
-                f"{distinct} entries of codebook {index}, where {needed} or more are wanted: equal codes "
-                "would prove nothing: is the codec trained?"
+                f"{distinct} entries of codebook {index}; with fewer than {needed}, equal codes would prove "
+                "nothing: is the codec trained?"
             )
 
 

@@ -117,7 +117,7 @@ def test_a_flac_from_a_pipe_without_its_length_is_refused_with_what_to_do() -> N
     rate_to_total = int.from_bytes(flac[18:26], "big")
     assert rate_to_total % 2**36 == 16_000  # the header's number of samples
     flac[18:26] = (rate_to_total - 16_000).to_bytes(8, "big")
-    with pytest.raises(InvalidRequest, match="'unknown length': must tell its length: write it to a file"):
+    with pytest.raises(InvalidRequest, match="'unknown length': must state its length: write it to a file"):
         read_audio(bytes(flac))
 
 

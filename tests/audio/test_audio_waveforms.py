@@ -97,5 +97,5 @@ def test_a_conversion_out_of_bounds_is_refused(rate: int, channels: int, field: 
 
 
 def test_channels_that_a_clip_does_not_have_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match="channels=4: can't be made of 2"):
+    with pytest.raises(InvalidRequest, match="channels=4: can't be made from 2"):
         convert(np.zeros((2, 100), np.float32), 32_000, 32_000, 4)

@@ -294,7 +294,7 @@ def test_numbers_beyond_half_precision_stay_float32(source: Path, tmp_path: Path
     [
         (LM_FILE, {"out_norm.weight": torch.full((64,), torch.nan)}, "out_norm.weight in state_dict.bin .* not finite"),
         (LM_FILE, {"linears.0.weight": torch.zeros(512, 64, dtype=torch.int8)}, "linears.0.weight in state_dict.bin"),
-        (DISCRIMINATORS_FILE, {"step": 7}, "step in discriminators.bin .* is no weight that can be converted"),
+        (DISCRIMINATORS_FILE, {"step": 7}, "step in discriminators.bin .* is not a weight that can be converted"),
     ],
 )
 def test_what_is_no_weight_is_refused_and_nothing_is_left(

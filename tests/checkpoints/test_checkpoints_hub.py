@@ -58,7 +58,7 @@ def test_a_second_call_verifies_and_downloads_nothing(hub: Hub, tmp_path: Path) 
     lines: list[str] = []
     fetch([NAME], tmp_path, report=lines.append)
     assert hub.asked == []
-    assert lines == [f"{NAME} at {COMMIT} is there already"]
+    assert lines == [f"{NAME} at {COMMIT} is already there"]
     weights = tmp_path / NAME / "state_dict.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(CheckpointError, match=r"state_dict.safetensors is not what was fetched"):
@@ -79,7 +79,7 @@ def test_a_lock_fetches_the_same_commits_although_main_has_moved(hub: Hub, tmp_p
 def test_other_bytes_at_the_locked_commit_are_refused(hub: Hub, tmp_path: Path) -> None:
     fetch([NAME], tmp_path / "first", report=quiet)
     hub.repositories[NAME]["state_dict.bin"] += b"appended"
-    with pytest.raises(CheckpointError, match=r"state_dict.bin of .*the lock says otherwise"):
+    with pytest.raises(CheckpointError, match=r"state_dict.bin of .*the lock has another"):
         fetch([NAME], tmp_path / "second", lock=tmp_path / "first" / LOCK_FILE, report=quiet)
     assert not (tmp_path / "second" / NAME).exists()
 
@@ -108,7 +108,7 @@ def test_a_download_that_broke_off_goes_on(hub: Hub, tmp_path: Path) -> None:
     [
         ({"names": ["facebook/nothing"]}, "the hub has no facebook/nothing"),
         ({"revision": "v9"}, "has no revision v9"),
-        ({"names": ["t5"]}, "is no audiocraft checkpoint"),
+        ({"names": ["t5"]}, "is not an audiocraft checkpoint"),
     ],
 )
 @pytest.mark.usefixtures("hub")
@@ -127,7 +127,7 @@ def test_a_gated_repository_asks_for_a_token(hub: Hub, tmp_path: Path) -> None:
 def test_a_folder_of_somebody_elses_stays(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir(parents=True)
     (tmp_path / NAME / "notes.txt").write_text("mine")
-    with pytest.raises(InvalidRequest, match="holds something that was not fetched"):
+    with pytest.raises(InvalidRequest, match="holds files that were not fetched"):
         fetch([NAME], tmp_path, report=quiet)
 
 

@@ -229,5 +229,5 @@ def test_a_missing_text_encoder_is_named(demo_checkpoints: Path, tmp_path: Path)
 
 def test_a_diffusion_file_without_bands_is_named(tmp_path: Path) -> None:
     torch.save({"sample_rate": 32_000}, tmp_path / DIFFUSION_FILE)
-    with pytest.raises(CheckpointError, match="is no MultiBand Diffusion checkpoint"):
+    with pytest.raises(CheckpointError, match="is not a MultiBand Diffusion checkpoint"):
         load_diffusion(resolve(str(tmp_path)), torch.device("cpu"))

@@ -169,7 +169,7 @@ def test_weights_without_their_description_are_refused_even_beside_audiocrafts_o
     [
         (LM_FILE, r"^state_dict\.safetensors of checkpoint .* lacks xp\.cfg and best_state"),
         (CODEC_FILE, r"^compression_state_dict\.safetensors of checkpoint .* lacks xp\.cfg and best_state"),
-        (DIFFUSION_FILE, r"^mbd_musicgen_32khz\.safetensors of checkpoint .* is no MultiBand Diffusion checkpoint"),
+        (DIFFUSION_FILE, r"^mbd_musicgen_32khz\.safetensors of checkpoint .* is not a MultiBand Diffusion checkpoint"),
     ],
 )
 def test_a_pair_of_another_kind_is_refused_by_what_it_is_not(filename: str, said: str, tmp_path: Path) -> None:
