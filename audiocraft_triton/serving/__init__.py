@@ -1,1 +1,1 @@
-"""Starts a Triton: the embedded server from its Python wheel, its backend directory, the wait until it is ready."""
+"""Runs Triton, embedded or in a container, and adapts its models to the engine."""

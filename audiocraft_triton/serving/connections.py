@@ -1,4 +1,4 @@
-"""Who is connected to a port of this machine, and whether the server owes them an answer. Asks the Linux kernel."""
+"""Asks the Linux kernel which clients are connected to a local port, and whether they wait for an answer."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LAST_SENT, _LAST_RECEIVED = 44, 52  # in struct tcp_info: milliseconds since da
 
 
 def all_idle(port: int) -> bool:
-    """Whether somebody is connected to `port` and nobody waits for an answer: the server has sent something to each of
-    them since it last received anything. Right for HTTP/1.1, where a caller waits after each request.
+    """Tells whether `port` has connections and all of them are idle.
 
-    False too where the kernel does not tell.
+    A connection is idle if the server has sent something since it last received something. That is right for
+    HTTP/1.1, where a client waits for the answer after each request. Returns False if the kernel does not tell.
     """
     try:
         silent = [received >= sent for sent, received in _established(port)]
@@ -31,7 +31,7 @@ def all_idle(port: int) -> bool:
 
 
 def _established(port: int) -> Iterator[tuple[int, int]]:
-    """Of each connection to a local port, the milliseconds since data was last sent, and last received."""
+    """Yields the milliseconds since data was last sent and last received, for each connection to a local port."""
     for family in (socket.AF_INET, socket.AF_INET6):
         for message in _dump(family):
             if struct.unpack_from(">H", message, 4)[0] != port:
@@ -46,7 +46,7 @@ def _established(port: int) -> Iterator[tuple[int, int]]:
 
 
 def _dump(family: int) -> Iterator[bytes]:
-    """The inet_diag messages of all established TCP connections of this network namespace."""
+    """Yields the inet_diag messages of all established TCP connections in this network namespace."""
     query = _QUERY.pack(family, socket.IPPROTO_TCP, 1 << (_TCP_INFO - 1), 1 << _ESTABLISHED, b"")
     header = _HEADER.pack(_HEADER.size + len(query), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as kernel:

@@ -1,12 +1,12 @@
-"""The container's entry point: runs tritonserver, and lets what is in flight finish before it ends.
+"""The container's entry point: runs tritonserver, and lets requests in flight finish before it ends.
 
     python3 -m audiocraft_triton.serving.container [--any-tritonserver-option …]
 
-tritonserver refuses new requests as soon as it is told to end, and drops what it has not finished within its exit
-timeout. So this process takes SIGTERM in its place, waits until nobody is served any more, and only then passes it on.
-It also starts tritonserver once more when that crashes while it loads its models.
+When told to end, tritonserver refuses new requests at once and drops those that it has not finished within its exit
+timeout. So this process receives SIGTERM instead, waits until no request is in flight, and only then passes it on.
+It also starts tritonserver once more if it crashes while loading its models.
 
-Environment: AUDIOCRAFT_MODEL_REPOSITORY, AUDIOCRAFT_DRAIN_SECONDS, AUDIOCRAFT_ADMIN_KEY, and what the models read.
+Environment: AUDIOCRAFT_MODEL_REPOSITORY, AUDIOCRAFT_DRAIN_SECONDS, AUDIOCRAFT_ADMIN_KEY, and the models' settings.
 """
 
 from __future__ import annotations
@@ -52,19 +52,21 @@ TRITONSERVER = "tritonserver"
 ADMIN_APIS = "shared-memory,model-repository,trace,logging"
 ADMIN_HEADER = "admin-key"
 MAX_RESPONSES = math.ceil(MAX_SECONDS / MIN_CHUNK_SECONDS) + 1
-"""Of one stream: the shortest chunks of the longest clip, and the end. So a caller who reads slowly never makes a
-thread of its model wait: those are few, and serve all streams."""
+"""Responses of one stream at most: the longest clip in the shortest chunks, and the final response. With a pool of this
+size a caller that reads slowly never blocks a thread of its model: those threads are few and serve all streams."""
 EXIT_SECONDS = 30
-"""Of tritonserver itself, after the drain: for what does not count as a generation, such as a decode by diffusion."""
+"""tritonserver's own exit timeout after the drain, for requests that are no generations, such as a decode by diffusion."""
 END_SECONDS = EXIT_SECONDS + 10
-"""From the end of the drain until it is killed: who kills this process must wait for both, and longer."""
+"""Seconds from the end of the drain until tritonserver is killed. Whatever kills this process must wait longer than the
+drain and this together."""
 IDLE_SECONDS = 5
-"""tritonserver waits for open HTTP connections before it ends: for its whole exit timeout where a caller keeps an idle
-one open, and then it ends with status 1. So it gets this long once all of them are idle, and no longer."""
+"""Seconds after all HTTP connections became idle until tritonserver is killed: it waits for open ones before it ends,
+for its whole exit timeout if a caller keeps an idle one open, and then ends with status 1."""
 CONNECTION_MILLISECONDS = 30_000
 POLL_SECONDS = 0.5
 QUIET_POLLS = 3
-"""The engines publish their counts four times a second: once quiet proves little."""
+"""Consecutive polls without requests that end the drain: engines publish their counts only four times a second, so one
+poll is not enough."""
 _BUSY = re.compile(
     r"^(?:audiocraft_active_slots|audiocraft_waiting_requests|audiocraft_diffusing_requests"
     r"|nv_inference_pending_request_count)(?:\{[^}]*})? (\S+)",
@@ -74,12 +76,12 @@ _BUSY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class ContainerOptions:
-    """How to serve.
+    """Options of the container.
 
     Attributes:
         repository: the model repository.
-        drain_seconds: how long what is in flight may take to finish; the longest clip is 300 s.
-        admin_key: opens the restricted doors, as header `admin-key` (gRPC: `triton-grpc-protocol-admin-key`).
+        drain_seconds: how long requests in flight may take to finish; the longest clip is 300 s.
+        admin_key: required by the restricted APIs, in the header `admin-key` (gRPC: `triton-grpc-protocol-admin-key`).
     """
 
     repository: Path
@@ -88,10 +90,10 @@ class ContainerOptions:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> ContainerOptions:
-        """From the environment.
+        """Reads the options from the environment.
 
         Raises:
-            ValueError: a value that can't be used; the message names it.
+            ValueError: a value can't be used; the message names it.
         """
         repository = Path(environment.get(VARIABLE) or MODEL_REPOSITORY)
         if not repository.is_dir():
@@ -103,7 +105,7 @@ class ContainerOptions:
             drain_seconds = -1.0
         if not 0 <= drain_seconds <= MAX_TIMEOUT:
             raise ValueError(f"AUDIOCRAFT_DRAIN_SECONDS={given}: must be between 0 and {MAX_TIMEOUT:,} seconds")
-        # Without a key nobody may use these doors.
+        # Without a given key, a random one closes the restricted APIs to everybody.
         admin_key = environment.get("AUDIOCRAFT_ADMIN_KEY") or secrets.token_hex(32)
         if not re.fullmatch(r"[\w.-]{16,256}", admin_key):
             raise ValueError("AUDIOCRAFT_ADMIN_KEY: must be 16 to 256 letters, digits, dots, dashes or underscores")
@@ -113,12 +115,12 @@ class ContainerOptions:
 def command_line(
     options: ContainerOptions, known_flags: str, shared_memory_prefix: str, extra: Sequence[str]
 ) -> list[str]:
-    """tritonserver's command line.
+    """Returns tritonserver's command line.
 
     Args:
-        known_flags: what `tritonserver --help` says: some limits exist in newer releases only.
-        shared_memory_prefix: of the names that its Python models have in /dev/shm.
-        extra: appended, so it wins.
+        known_flags: output of `tritonserver --help`: some limits exist in newer releases only.
+        shared_memory_prefix: prefix of the names of its Python models' shared memory in /dev/shm.
+        extra: options appended at the end, which override the others.
     """
     restricted = f"{ADMIN_APIS}:{ADMIN_HEADER}={options.admin_key}"
     arguments = [
@@ -129,7 +131,7 @@ def command_line(
         f"--http-restricted-api={restricted}",
         f"--grpc-restricted-protocol={restricted}",
         f"--exit-timeout-secs={EXIT_SECONDS}",
-        # Callers look for other servers when they connect anew; what is in flight on an old connection finishes there.
+        # Callers discover new servers when they reconnect; requests in flight on the old connection finish there.
         f"--grpc-max-connection-age={CONNECTION_MILLISECONDS}",
         "--log-format=ISO8601",
     ]
@@ -139,7 +141,7 @@ def command_line(
 
 
 def in_flight(metrics_url: str) -> int:
-    """How many requests are served, or wait; 0 too where nothing answers: that server serves nobody."""
+    """Counts the requests that run or wait; 0 if the server does not answer, because then it serves nobody."""
     return round(sum(float(value) for value in _BUSY.findall(_metrics(metrics_url) or "")))
 
 
@@ -153,13 +155,13 @@ def _metrics(url: str) -> str | None:
 
 
 class Supervisor:
-    """tritonserver and the signals meant for it.
+    """Runs tritonserver and handles the signals meant for it.
 
     Args:
-        command: its command line.
-        http_port, metrics_port: where it listens.
-        drain_seconds: how long to wait for what is in flight.
-        shared_memory_prefix: of the names that its Python models have in /dev/shm.
+        command: tritonserver's command line.
+        http_port, metrics_port: ports on which it listens.
+        drain_seconds: how long to wait for requests in flight.
+        shared_memory_prefix: prefix of the names of its Python models' shared memory in /dev/shm.
     """
 
     def __init__(
@@ -176,11 +178,11 @@ class Supervisor:
             signal.signal(number, self._ask)
 
     def run(self) -> int:
-        """Until tritonserver ends. Returns the exit status: 128 + n where signal n ended it."""
+        """Runs until tritonserver ends. Returns the exit status: 128 + n if signal n ended it."""
         try:
             with_second_start(self._launch, _say)
         except CrashedWhileLoading:
-            pass  # its status says so
+            pass  # the exit status tells
         else:
             while self._process.poll() is None and not self._asked.wait(POLL_SECONDS):
                 pass
@@ -194,14 +196,14 @@ class Supervisor:
         (self._asked_again if self._asked.is_set() else self._asked).set()
 
     def _launch(self) -> None:
-        """Starts tritonserver and waits until its models are loaded, or it ends, or it is asked to end.
+        """Starts tritonserver and waits until its models are loaded, it ends, or this process is told to end.
 
         Raises:
-            CrashedWhileLoading: nothing of it runs any more.
+            CrashedWhileLoading: tritonserver crashed; none of its processes is left.
         """
-        # Of its own session: a terminal's Ctrl-C reaches us alone.
+        # In a session of its own, so that a terminal's Ctrl-C reaches only this process.
         self._process = subprocess.Popen(self._command, start_new_session=True, preexec_fn=die_with_parent)
-        # It answers for its metrics when all models are loaded.
+        # It serves its metrics once all models are loaded.
         while self._process.poll() is None and _metrics(self._metrics_url) is None:
             if self._asked.wait(POLL_SECONDS):
                 return
@@ -220,14 +222,14 @@ class Supervisor:
                 shown = busy
             quiet = quiet + 1 if busy == 0 else 0
             if time.monotonic() > deadline:
-                _say(f"{busy} in flight after {self._drain_seconds:g} seconds: ending all the same")
+                _say(f"{busy} in flight after {self._drain_seconds:g} seconds: ending anyway")
                 return
             if self._asked_again.wait(POLL_SECONDS):
                 _say("asked again: ending at once")
                 return
 
     def _end(self) -> int:
-        """Tells tritonserver to end, and waits for it. Returns its status; 0 where only idle connections kept it."""
+        """Tells tritonserver to end and waits. Returns its status; 0 if only idle connections kept it running."""
         self._process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + END_SECONDS
         busy_until = time.monotonic()
@@ -237,7 +239,7 @@ class Supervisor:
             if in_flight(self._metrics_url) > 0 or not all_idle(self._http_port):
                 busy_until = time.monotonic()
             elif time.monotonic() - busy_until > IDLE_SECONDS:
-                _say("nothing is in flight, and only idle HTTP connections are left: ending without them")
+                _say("nothing is in flight and only idle HTTP connections are left: closing them")
                 self._process.kill()
                 self._process.wait()
                 return 0
@@ -245,7 +247,7 @@ class Supervisor:
         return self._process.wait()
 
     def _clear(self) -> None:
-        """Ends the models that did not end with tritonserver: each is a process of its own, in its session."""
+        """Ends model processes that did not end with tritonserver; each is a separate process in its session."""
         kill_group(self._process.pid)
         remove_shared_memory(self._shared_memory_prefix)
 

@@ -1,4 +1,4 @@
-"""The `audio` output: a complete file in the format a caller chose, as bytes or, for JSON callers, as base64."""
+"""The `audio` output: a complete file in the format that a caller chose, as bytes or, for JSON callers, as base64."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from audiocraft_triton.serving.adapters import tensors
 
 @dataclass(frozen=True, slots=True)
 class AudioOutput:
-    """What a caller chose; checked when it is read, before any work is done for it.
+    """The output format that a caller chose, checked before any work is done.
 
     Attributes:
         format: one of FORMATS.
-        as_base64: text instead of bytes.
+        as_base64: return base64 text instead of bytes.
     """
 
     format: str
@@ -25,16 +25,16 @@ class AudioOutput:
 
     @classmethod
     def read(cls, request: Any) -> AudioOutput:
-        """From the inputs `format` and `base64`.
+        """Reads the inputs `format` and `base64`.
 
         Raises:
-            InvalidRequest: unknown format.
+            InvalidRequest: the format is unknown.
         """
         format = tensors.text(request, "format", BY_NAME["format"].default)
         BY_NAME["format"].check(format)
         return cls(str(format), bool(tensors.scalar(request, "base64", BY_NAME["base64"].default)))
 
     def tensor(self, waveform: Waveform, sample_rate: int) -> Any:
-        """The `audio` tensor, BYTES [1], of a waveform [channels, samples]."""
+        """Makes the `audio` tensor, BYTES [1], from a waveform [channels, samples]."""
         file = write_audio(waveform, sample_rate, self.format)
         return tensors.tensor("audio", [base64.b64encode(file) if self.as_base64 else file], "BYTES")

@@ -1,7 +1,7 @@
-"""Callers who give up: noticing it.
+"""Notices that callers cancel their requests or disconnect.
 
-Triton tells a Python model that a caller is gone only when it asks, by a message to the server process. `Watcher` is
-the one thread of a model that asks, for all requests under way, so that an engine's thread never does.
+A Python model must ask Triton whether a request was cancelled, by a message to the server process. `Watcher` is the
+one thread of a model that asks, for all requests in flight, so that an engine's thread never has to.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import triton_python_backend_utils as pb_utils
 
 
 class Watcher:
-    """One thread that asks Triton whether the callers of the requests under way are still there."""
+    """One thread that asks Triton which of the requests in flight were cancelled."""
 
     PAUSE = 0.005
     """Seconds between two rounds over all requests."""
     PAUSE_PER_REQUEST = 0.0005
-    """With many requests the pauses grow: a question takes some 0.1 ms, and the server's one thread for it."""
+    """With many requests the pauses grow: each question takes about 0.1 ms of the one server thread that answers."""
 
     def __init__(self) -> None:
         self._watches: set[_Watch] = set()
@@ -32,9 +32,9 @@ class Watcher:
 
     @contextmanager
     def watching(self, request: Any, cancel: Callable[[], None]) -> Iterator[None]:
-        """Calls `cancel` once, from the watcher's thread, when the caller of `request` gives up during the block.
+        """Calls `cancel` once, from the watcher's thread, if `request` is cancelled during the block.
 
-        The final response must be sent after the block: with it Triton frees what a question would then look at.
+        Send the final response after the block: with it Triton frees the objects that a question would read.
         """
         watch = _Watch(request, cancel)
         with self._changed:
@@ -60,7 +60,7 @@ class Watcher:
                     if watch.is_cancelled():
                         self._forget(watch)
                         watch.cancel()
-                except Exception as error:  # one request's trouble must not leave the others unwatched
+                except Exception as error:  # one request's failure must not leave the others unwatched
                     self._forget(watch)
                     pb_utils.Logger.log_warn(f"a cancellation was not passed on: {error}")
             time.sleep(max(self.PAUSE, self.PAUSE_PER_REQUEST * len(watches)))
@@ -70,14 +70,14 @@ class Watcher:
             self._watches.discard(watch)
 
     def _wait_for_watches(self) -> list[_Watch]:
-        """The requests under way, as soon as there are any; none when closed."""
+        """Waits for requests in flight and returns them; returns none once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._watches or self._closed)
             return [] if self._closed else list(self._watches)
 
 
 class _Watch:
-    """One request under way."""
+    """One request in flight."""
 
     def __init__(self, request: Any, cancel: Callable[[], None]) -> None:
         self.cancel = cancel
@@ -86,11 +86,11 @@ class _Watch:
         self._asking = threading.Lock()
 
     def is_cancelled(self) -> bool:
-        """Whether the caller gave up; not asked any more after the end."""
+        """Tells whether the request was cancelled; does not ask Triton after the end."""
         with self._asking:
             return not self._ended and bool(self._request.is_cancelled())
 
     def end(self) -> None:
-        """Returns when no question is under way, and none will be."""
+        """Returns once no question is in progress and none will follow."""
         with self._asking:
             self._ended = True

@@ -1,4 +1,4 @@
-"""For models that answer one request after the other: one bad request never touches its neighbours."""
+"""A base for models that answer one request after the other, so that a bad request fails alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from audiocraft_triton.serving.adapters import tensors
 
 
 class EachRequestModel:
-    """Base of such a model: a subclass gives `answer`."""
+    """Base class of such a model; a subclass implements `answer`."""
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Returns one response a request, in order."""
+        """Returns one response per request, in order."""
         return [self._respond(request) for request in requests]
 
     def answer(self, request: Any) -> Mapping[str, Any]:
-        """Outputs (name -> pb_utils.Tensor) of one request."""
+        """Returns the outputs (name -> pb_utils.Tensor) of one request."""
         raise NotImplementedError
 
     def _respond(self, request: Any) -> Any:

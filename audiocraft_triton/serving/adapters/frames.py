@@ -1,4 +1,4 @@
-"""What travels over the socket between two model processes: frames of plain data, from which no code can be loaded.
+"""Frames of plain data for the socket between two model processes; no code can be loaded from them.
 
 A frame is a magic number, two lengths, a JSON object and a safetensors file. The JSON object holds the plain values;
 the safetensors file holds the arrays, and bytes as arrays of uint8.
@@ -17,7 +17,7 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 MAX_FRAME_BYTES = 256 * 2**20
-"""Twice what any request or answer needs: two audio files of 64 MiB, or 300 s of stereo at 48 kHz as float32."""
+"""Twice the size of any request or answer: two audio files of 64 MiB, or 300 s of stereo at 48 kHz as float32."""
 MAX_JSON_BYTES = 2**20
 
 MAGIC = b"ATF1"
@@ -25,18 +25,18 @@ PREFIX = struct.Struct("<4sII")
 """Magic number, bytes of JSON, bytes of safetensors."""
 
 Values = Mapping[str, Any]
-"""By name: strings, numbers, booleans, None, lists of those, bytes and numeric numpy arrays."""
+"""Values by name: strings, numbers, booleans, None, lists of those, bytes and numeric numpy arrays."""
 
 
 class FrameError(ValueError):
-    """A frame is malformed, larger than allowed, or can't hold a value; the message says which."""
+    """A frame is malformed or larger than allowed, or can't hold a value; the message says which."""
 
 
 def encode(values: Values) -> bytes:
-    """A frame that holds `values`.
+    """Encodes `values` as a frame.
 
     Raises:
-        FrameError: a value is of a type that frames do not hold, or the frame is larger than MAX_FRAME_BYTES.
+        FrameError: a value has a type that frames can't hold, or the frame is larger than MAX_FRAME_BYTES.
     """
     arrays, plain, texts = {}, {}, []
     for name, value in values.items():
@@ -46,7 +46,7 @@ def encode(values: Values) -> bytes:
         elif isinstance(value, np.ndarray):
             if value.dtype.kind not in "biuf":
                 raise FrameError(f"{name}: arrays of {value.dtype} can't be sent")
-            arrays[name] = np.asarray(value, order="C")  # safetensors would take strided data for contiguous data
+            arrays[name] = np.asarray(value, order="C")  # safetensors would treat strided data as contiguous
         else:
             plain[name] = value
     _check_sizes(0, sum(array.nbytes for array in arrays.values()))
@@ -60,15 +60,15 @@ def encode(values: Values) -> bytes:
 
 
 def receive(connected: socket.socket) -> dict[str, Any]:
-    """The values of the next frame.
+    """Receives the values of the next frame.
 
     Raises:
         EOFError: the other end disconnected.
-        FrameError: what came is not a frame of this protocol, or is larger than allowed.
+        FrameError: the data is not a frame of this protocol, or is larger than allowed.
     """
     magic, header_bytes, body_bytes = PREFIX.unpack(_read(connected, PREFIX.size))
     if magic != MAGIC:
-        raise FrameError(f"a frame begins with {MAGIC!r}, not with {magic!r}")
+        raise FrameError(f"a frame must begin with {MAGIC!r}, not with {magic!r}")
     _check_sizes(header_bytes, body_bytes)
     header, body = _read(connected, header_bytes), _read(connected, body_bytes)
     try:

@@ -1,4 +1,4 @@
-"""A generation model's inputs as plain values, from Triton's tensors; what they mean lies in the engine."""
+"""Reads a generation model's inputs from Triton's tensors into plain values; the engine interprets them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ AUDIO_INPUTS = tuple(parameter.name for parameter in PARAMETERS if parameter.aud
 
 
 def read_values(request: Any) -> dict[str, Any]:
-    """What was sent of the engine's parameters, by name: texts, numbers, audio files as bytes; `timeout` in seconds.
+    """Returns those engine parameters that were sent, by name: texts, numbers, audio files as bytes; `timeout` in s.
 
     Raises:
-        InvalidRequest: no text (it may be empty, not left out), or one that is not UTF-8; an audio file over the limit.
+        InvalidRequest: the text is missing (it may be empty) or not UTF-8, or an audio file is over the limit.
     """
     tensors.required(request, "text")
     values: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""The decoupled face of a generation model: it holds the engine and sends chunks as they are ready."""
+"""The decoupled frontend of a generation model: it holds the engine and sends chunks as soon as they are ready."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from audiocraft_triton.serving.adapters.settings import Settings
 
 
 class GenerationStreamModel:
-    """One engine for all callers of this instance; every request is served by a thread that waits on it."""
+    """One engine for all callers of this instance; one thread per request waits for the engine's chunks."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Loads the checkpoint and warms up, so that READY means it works, at full speed."""
-        # A thread that wants the interpreter lock waits this long before it asks for it: 5 ms by default, more than
-        # two of the engine's steps on a GPU, and the threads that send chunks make it wait.
+        """Loads the checkpoint and warms up, so that READY means that the model works at full speed."""
+        # A thread that wants the interpreter lock waits this long before it requests it. The default of 5 ms is longer
+        # than two of the engine's steps on a GPU, and the threads that send chunks would make the engine wait.
         sys.setswitchinterval(0.0005)
         settings = Settings(args)
         max_waiting = int(settings.get("max_waiting"))
@@ -49,7 +49,7 @@ class GenerationStreamModel:
             f"{settings.model}: checkpoint {settings.get('checkpoint')}, language model stored in precision {precision}"
         )
         self._engine.warm_up()
-        # More threads than the engine admits: the engine, not this pool, decides who is turned away.
+        # More threads than the engine admits requests: the engine, not this pool, decides which ones are refused.
         self._threads = ThreadPoolExecutor(self._engine.slots + max_waiting + 32, thread_name_prefix="generation")
         self._watcher = Watcher()
         self._publisher = self._publish_metrics(settings)
@@ -61,7 +61,7 @@ class GenerationStreamModel:
             self._threads.submit(self._serve, request, request.get_response_sender())
 
     def finalize(self) -> None:
-        """Lets what is running end."""
+        """Lets running requests finish."""
         self._rpc.close()
         self._threads.shutdown(wait=True)
         self._watcher.close()
@@ -72,12 +72,12 @@ class GenerationStreamModel:
     def _publish_metrics(self, settings: Settings) -> MetricsPublisher | None:
         try:
             return MetricsPublisher(self._engine.metrics, settings.public_name, settings.device)
-        except Exception as error:  # a server without metrics serves all the same
+        except Exception as error:  # a server without metrics can still serve
             pb_utils.Logger.log_warn(f"{settings.model} has no metrics of its own: {error}")
             return None
 
     def _serve(self, request: Any, sender: Any) -> None:
-        """A streaming caller: each chunk as it comes."""
+        """Serves a streaming caller: sends each chunk as soon as it is ready."""
         last = None
         try:
             decode = "waveform" in request.requested_output_names()
@@ -85,12 +85,12 @@ class GenerationStreamModel:
             with self._watcher.watching(request, generation.cancel):
                 for chunk in generation:
                     sender.send(_response(generation, chunk, request))
-        except Exception as error:  # every caller gets an answer, whatever happened
+        except Exception as error:  # every caller gets an answer, even after an unexpected error
             last = tensors.error_response(error, request)
         tensors.send_final(sender, last)
 
     def _answer(self, call: ServerCall) -> Values:
-        """The unary face: the whole clip at once, or an error's status and message."""
+        """Answers a call of the unary frontend: the whole clip at once, or an error's status and message."""
         try:
             values = dict(call.values)
             decode = values.pop("decode")
@@ -98,7 +98,7 @@ class GenerationStreamModel:
             generation = self._engine.submit(request, decode=decode)
             call.on_disconnect(generation.cancel)
             clip = generation.result()
-        except Exception as error:  # every caller gets an answer, whatever happened
+        except Exception as error:  # every caller gets an answer, even after an unexpected error
             return {"error": tensors.described(error)}
         return {
             "waveform": clip.waveform,

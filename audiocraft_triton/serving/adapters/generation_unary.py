@@ -1,8 +1,8 @@
-"""The unary face of a generation model: asks the engine in its `_stream` sibling's process for the whole clip.
+"""The unary frontend of a generation model: asks the engine in the process of its `_stream` sibling for the whole clip.
 
-Triton refuses plain `infer` on decoupled models, and each model is its own process: so the engine lives in the
-stream model alone, and this one, which holds no weights, asks it. All unary and streaming callers share one engine.
-When a caller gives up, so does the call made for it.
+Triton refuses plain `infer` on decoupled models, and each model is a separate process. So only the stream model has
+an engine; this model holds no weights and calls it. All unary and streaming callers share one engine. When a caller
+cancels its request or disconnects, the call to the engine is cancelled, too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class GenerationUnaryModel:
     """Answers each request from a thread that waits for the engine."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Finds the stream sibling by name; nothing to load."""
+        """Finds the stream sibling by name; loads nothing."""
         settings = Settings(args)
         limit = int(settings.get("max_concurrent"))
         self._engine = RpcClient(settings.model + STREAM_SUFFIX)
@@ -43,18 +43,18 @@ class GenerationUnaryModel:
             if self._places.acquire(blocking=False):
                 self._threads.submit(self._serve, request, sender)
             else:
-                error = Overloaded("as many requests as this model takes are under way: try again later")
+                error = Overloaded("this model's limit of requests in flight is reached: try again later")
                 tensors.send_final(sender, tensors.error_response(error, request))
 
     def finalize(self) -> None:
-        """Lets what is running end."""
+        """Lets running requests finish."""
         self._threads.shutdown(wait=True)
         self._watcher.close()
 
     def _serve(self, request: Any, sender: Any) -> None:
         try:
             answer = self._answer(request)
-        except Exception as error:  # every caller gets an answer, whatever happened
+        except Exception as error:  # every caller gets an answer, even after an unexpected error
             answer = tensors.error_response(error, request)
         self._places.release()
         tensors.send_final(sender, answer)

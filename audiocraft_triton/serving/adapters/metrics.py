@@ -1,4 +1,4 @@
-"""What an operator asks of an engine, as Triton metrics beside the server's own."""
+"""Publishes an engine's metrics as Triton metrics, in addition to the server's own."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ STEPS_PER_INTERVAL = 25
 
 
 class MetricsPublisher:
-    """A thread that writes an engine's metrics to the server, a few times a second.
+    """A thread that writes an engine's metrics to the server a few times per second.
 
-    Each value is a message to the server process. None is sent while nothing happens, and none from the threads that
-    serve requests.
+    Each value is a message to the server process. Idle engines send none, and the threads that serve requests never
+    send any.
 
     Args:
-        source: what the engine counts.
-        model: the name that callers know.
-        device: the engine's; instances on several GPUs are told apart by it.
+        source: metrics of the engine.
+        model: the model's public name.
+        device: the engine's device; this label distinguishes instances on several GPUs.
     """
 
     INTERVAL = 0.25
@@ -35,9 +35,9 @@ class MetricsPublisher:
     def __init__(self, source: EngineMetrics, model: str, device: str) -> None:
         self._source = source
         self._labels = {"model": model, "device": device}
-        # Of the past, when the model was made ready, only the gauges are news.
+        # Counts from the warm-up are not published; the gauges start at 0, so that their first values are.
         self._published = replace(source.snapshot(), slots=0, active=0, waiting=0)
-        self._families: list[Any] = []  # Triton deletes a family's metrics with it
+        self._families: list[Any] = []  # Triton deletes metrics together with their family
         self._gauges = {
             "slots": self._gauge("audiocraft_slots", "Requests that can be generated at once"),
             "active": self._gauge("audiocraft_active_slots", "Requests that are being generated"),
@@ -52,13 +52,13 @@ class MetricsPublisher:
             self._counters[outcome] = outcomes.Metric(labels={**self._labels, "outcome": outcome})
         self._step_seconds = self._histogram(
             "audiocraft_step_duration_seconds",
-            f"Duration of a generation step, all slots together; of at most {STEPS_PER_INTERVAL} steps every "
-            f"{self.INTERVAL:g} seconds, evenly chosen: its count is not that of all steps",
+            f"Duration of a generation step for all slots together; a sample of at most {STEPS_PER_INTERVAL} steps "
+            f"every {self.INTERVAL:g} seconds, evenly spaced, so its count is not the number of steps",
             STEP_SECONDS,
         )
         self._first_audio_seconds = self._histogram(
             "audiocraft_time_to_first_audio_seconds",
-            "From a request's admission to its first chunk of audio",
+            "Time from a request's admission to its first chunk of audio",
             FIRST_AUDIO_SECONDS,
         )
         self._closing = threading.Event()
@@ -66,11 +66,11 @@ class MetricsPublisher:
         self._thread.start()
 
     def close(self) -> None:
-        """Publishes what is left, ends the thread, and has the server forget the metrics."""
+        """Publishes the last values, ends the thread, and makes the server delete the metrics."""
         self._closing.set()
         self._thread.join()
-        # A family tells the server of its end. One that is left until its process ends has nobody to tell any more, and
-        # brings the process down by a segmentation fault.
+        # A family's destructor sends a message to the server. If it runs only at the end of the process, the channel is
+        # gone and the process dies of a segmentation fault.
         del self._gauges, self._counters, self._step_seconds, self._first_audio_seconds
         self._families.clear()
 
@@ -81,21 +81,21 @@ class MetricsPublisher:
             closing = self._closing.wait(self.INTERVAL)
             try:
                 self._publish(self._source.snapshot())
-            except Exception as error:  # requests are served without metrics too
+            except Exception as error:  # requests are served without metrics, too
                 if not failed:
-                    pb_utils.Logger.log_warn(f"metrics were not published, which is said once: {error}")
+                    pb_utils.Logger.log_warn(f"metrics were not published (logged only once): {error}")
                 failed = True
 
     def _publish(self, snapshot: Snapshot) -> None:
-        # In this order, so that who sees a request counted as ended finds its first audio and its frames counted, and
-        # who sees no active slot finds all of that.
+        # In this order, so that a reader that sees a request counted as ended also sees its first audio and its frames,
+        # and a reader that sees no active slot sees all of them.
         for seconds in thin(snapshot.step_seconds, STEPS_PER_INTERVAL):
             self._step_seconds.observe(seconds)
         for seconds in snapshot.first_audio_seconds:
             self._first_audio_seconds.observe(seconds)
         for name, metric in {**self._counters, **self._gauges}.items():
-            # Gauges too are moved by their difference: in 24.10 `set` keeps the interpreter lock while it waits for
-            # the server's answer, and with it the engine's thread; `increment` and `observe` let it go.
+            # Gauges, too, are incremented by their difference: in 24.10 `set` holds the interpreter lock while it waits
+            # for the server's answer, and so blocks the engine's thread; `increment` and `observe` release it.
             difference = getattr(snapshot, name) - getattr(self._published, name)
             if difference:
                 metric.increment(difference)
@@ -108,7 +108,7 @@ class MetricsPublisher:
 
     def _gauge(self, name: str, description: str) -> Any:
         metric = self._family(name, description, "GAUGE").Metric(labels=self._labels)
-        metric.set(0)  # a model whose process died and was started anew finds its old value
+        metric.set(0)  # after its process died, a restarted model finds the old value
         return metric
 
     def _counter(self, name: str, description: str) -> Any:
@@ -119,21 +119,21 @@ class MetricsPublisher:
 
 
 class InFlightGauge:
-    """Counts the requests that a model without an engine answers, where that takes long: a drain waits for them.
+    """Counts the requests that a slow model without an engine is answering, so that a drain waits for them.
 
     Args:
-        name, description: the metric's.
-        model: the name that callers know.
+        name, description: name and help text of the metric.
+        model: the model's public name.
     """
 
     def __init__(self, name: str, description: str, model: str) -> None:
         self._family = pb_utils.MetricFamily(name=name, description=description, kind=pb_utils.MetricFamily.GAUGE)
         self._metric = self._family.Metric(labels={"model": model})
-        self._metric.set(0)  # a process that was started anew finds the old value
+        self._metric.set(0)  # a restarted process finds the old value
 
     @contextmanager
     def counting(self, requests: int) -> Iterator[None]:
-        """Counts so many requests until the block ends."""
+        """Counts this number of requests until the block ends."""
         self._metric.increment(requests)
         try:
             yield
@@ -142,7 +142,7 @@ class InFlightGauge:
 
 
 def thin(values: list[float], most: int) -> list[float]:
-    """At most `most` of the values, evenly chosen."""
+    """Returns at most `most` of the values, evenly spaced."""
     if len(values) <= most:
         return values
     return [values[index * len(values) // most] for index in range(most)]

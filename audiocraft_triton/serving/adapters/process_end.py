@@ -1,4 +1,4 @@
-"""The end of a model's process: at once, instead of after the interpreter has freed everything one by one."""
+"""Ends a model's process at once, without the interpreter's teardown."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _STUB = "triton_python_backend_stub"
 
 
 def skip_teardown() -> None:
-    """Has this process end as soon as its model is finalized, where it is one of Triton's Python backend.
+    """Makes a process of Triton's Python backend end as soon as its model is finalized.
 
-    tritonserver waits for the processes of its models, four at a time, within its exit timeout; and to free an
-    interpreter with torch in it takes a second of processor time, which the operating system does at once. On two busy
-    cores that was half of the timeout.
+    tritonserver waits for the processes of its models, four at a time, within its exit timeout. Freeing an interpreter
+    that has loaded torch takes a second of processor time; the operating system frees the process at once. On two busy
+    cores the teardown took half of the timeout.
     """
     if Path("/proc/self/exe").resolve().name == _STUB:
         atexit.register(_leave)

@@ -1,11 +1,11 @@
-"""Calls from the unary model to the engine, which runs in the process of the stream model: over a local socket.
+"""Calls over a local socket from the unary model to the engine in the process of the stream model.
 
 Triton's own inference requests from one model to another can't be used with a decoupled model: in 24.10 the calling
 process deadlocks or dies after some hundred concurrent calls, errors that are not the first response are lost, and
-such a request can't be cancelled. Here each call has a connection of its own, and a disconnect cancels it.
+such a request can't be cancelled. Here each call has its own connection, and a disconnect cancels it.
 
-The socket's name is in Linux' abstract namespace and contains the server's process id and the model's name: no file is
-left in any folder. Only processes of the same user are answered. `frames` says what may be sent.
+The socket's name is in Linux's abstract namespace and contains the server's process id and the model's name, so no
+file is left in any folder. Only processes of the same user are answered. `frames` defines the data that may be sent.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from audiocraft_triton.serving.adapters import frames
 from audiocraft_triton.serving.adapters.frames import FrameError, Values
 
 MAX_INSTANCES = 64
-"""Instances of one stream model in a server: one per GPU."""
+"""Most instances of one stream model in a server; there is one per GPU."""
 ACCEPT_PAUSE = 0.1
-"""Seconds until the server accepts again after it could not: too many files are open, or too many threads run."""
+"""Seconds after which the server accepts again if it could not, because of too many open files or threads."""
 _REFUSED = "refused"
 
 
 class ServerCall:
-    """One call as the server sees it.
+    """The server's end of one call.
 
     Attributes:
-        values: what the client sent.
+        values: the values that the client sent.
     """
 
     def __init__(self, values: Values) -> None:
@@ -44,7 +44,7 @@ class ServerCall:
         self._cancel: Callable[[], None] | None = None
 
     def on_disconnect(self, cancel: Callable[[], None]) -> None:
-        """Calls `cancel` once the client disconnects, or at once if it already has."""
+        """Calls `cancel` when the client disconnects, or immediately if it already has."""
         with self._lock:
             self._cancel = cancel
             disconnected = self._disconnected
@@ -52,7 +52,7 @@ class ServerCall:
             cancel()
 
     def disconnected(self) -> None:
-        """For the server: the client is gone."""
+        """Called by the server when the client has disconnected."""
         with self._lock:
             self._disconnected = True
             cancel = self._cancel
@@ -65,7 +65,7 @@ class RpcServer:
 
     Args:
         model: the stream model's name.
-        answer: returns what is sent back for a call; must not raise.
+        answer: returns the values to send back for a call; must not raise.
     """
 
     def __init__(self, model: str, answer: Callable[[ServerCall], Values]) -> None:
@@ -76,9 +76,9 @@ class RpcServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Accepts no more calls."""
+        """Stops accepting calls."""
         self._closing.set()
-        with suppress(OSError):  # it may never have been connected to
+        with suppress(OSError):  # nothing may ever have connected to it
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join()
@@ -138,7 +138,7 @@ class RpcClient:
 
     @contextmanager
     def connected(self) -> Iterator[ClientCall]:
-        """A connection to the instance with the fewest calls; it ends with the block.
+        """Connects to the instance with the fewest calls; the connection ends with the block.
 
         Raises:
             ConnectionError: the stream model is not running.
@@ -156,7 +156,7 @@ class RpcClient:
             if self._instances == 0:
                 self._instances = _count_instances(self._model)
             if self._instances == 0:
-                raise ConnectionError(f"{self._model} is not running, and this model generates nothing without it")
+                raise ConnectionError(f"{self._model} is not running, and this model can't generate without it")
             instance = min(range(self._instances), key=lambda index: self._calls[index])
             self._calls[instance] += 1
         try:
@@ -169,7 +169,7 @@ class RpcClient:
 
 
 class ClientCall:
-    """One call as the client sees it."""
+    """The client's end of one call."""
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
@@ -203,13 +203,13 @@ class ClientCall:
 
 
 def _name(model: str, instance: int) -> str:
-    # Containers of one pod share this namespace of names, and number their processes alike.
+    # The containers of a pod share this namespace of socket names, and their process ids can be equal.
     namespace = os.stat("/proc/self/ns/pid").st_ino
     return f"\0audiocraft-triton/{namespace}/{os.getppid()}/{model}/{instance}"
 
 
 def _bound_socket(model: str) -> socket.socket:
-    """Listens under the first name of this model that no other instance has."""
+    """Listens under the first of this model's names that no other instance uses."""
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     for instance in range(MAX_INSTANCES):
         try:

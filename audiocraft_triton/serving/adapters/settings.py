@@ -1,4 +1,4 @@
-"""What a served model is told: its config's parameters, each overridable by an environment variable."""
+"""Settings of a served model: its config's parameters, each overridable by an environment variable."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from audiocraft_triton.contract.models import STREAM_SUFFIX
 class Settings:
     """Reads the `args` that Triton passes to `initialize`.
 
-    A parameter `checkpoint` of model `musicgen_stream` is overridden by AUDIOCRAFT_MUSICGEN_CHECKPOINT: the
-    environment speaks of models as callers know them, without `_stream`.
+    AUDIOCRAFT_MUSICGEN_CHECKPOINT overrides the parameter `checkpoint` of the model `musicgen_stream`: names of
+    variables use the model's public name, without `_stream`.
 
     Attributes:
         model: the model's name.
-        public_name: the same without `_stream`, as callers know it.
+        public_name: the model's name without `_stream`, which callers use.
         repository: the model repository's folder.
-        device: "cpu" or "cuda:<id>", as the instance was placed.
+        device: device of the instance, "cpu" or "cuda:<id>".
     """
 
     def __init__(self, args: Mapping[str, Any]) -> None:
@@ -33,15 +33,15 @@ class Settings:
         self._parameters = json.loads(args["model_config"]).get("parameters", {})
 
     def get(self, key: str) -> str:
-        """A parameter's value; the environment's, where it is set."""
+        """Returns a parameter's value; the environment variable's, if it is set."""
         variable = f"AUDIOCRAFT_{self.public_name}_{key}".upper()
         return os.environ.get(variable) or str(self._parameters[key]["string_value"])
 
     def flag(self, key: str) -> bool:
-        """Whether a parameter's value is "true".
+        """Tells whether a parameter's value is "true".
 
         Raises:
-            ValueError: it is neither "true" nor "false".
+            ValueError: the value is neither "true" nor "false".
         """
         value = self.get(key)
         if value not in ("true", "false"):
@@ -49,6 +49,6 @@ class Settings:
         return value == "true"
 
     def chosen(self, key: str) -> str | None:
-        """A parameter's value; None where it is "auto", and the engine decides."""
+        """Returns a parameter's value, or None if it is "auto" and the engine decides."""
         value = self.get(key)
         return None if value == "auto" else value

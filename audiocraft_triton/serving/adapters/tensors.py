@@ -1,4 +1,4 @@
-"""Tensors to plain values and back, and the project's errors as Triton's."""
+"""Converts tensors to plain values and back, and the project's errors to Triton's."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from audiocraft_triton.contract.errors import (
 from audiocraft_triton.contract.limits import MAX_TIMEOUT
 from audiocraft_triton.serving.arguments import INNER_CALLS
 
-# By name: the stub fills pb_utils with its classes only after this module is imported.
+# Statuses by name: the stub adds its classes to pb_utils only after this module is imported.
 _STATUS = {
     InvalidRequest: "INVALID_ARG",
     Overloaded: "UNAVAILABLE",
-    DeadlineExceeded: "UNAVAILABLE",  # what Triton itself says of a request whose time is over
+    DeadlineExceeded: "UNAVAILABLE",  # the status that Triton itself uses for a request that timed out
     Cancelled: "CANCELLED",
 }
-# In 24.10 an error loses its status on the way from one model to another: between our models it travels in the
-# message, where the asking one sets this request parameter.
+# In 24.10 an error loses its status on the way from one model to another. Between this project's models the message
+# carries it, if the calling model sets this request parameter.
 _STATUS_IN_MESSAGE = "status_in_message"
 _UNDER_WAY = {model: threading.BoundedSemaphore(most) for model, most in INNER_CALLS.items()}
 _NUMPY_TYPES = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_}
 
 
 def scalar(request: Any, name: str, default: Any = None) -> Any:
-    """The value of an input of shape [1] as bool, int, float, or bytes; `default` where it was not sent."""
+    """Returns the value of an input of shape [1] as bool, int, float or bytes; `default` if it was not sent."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     if tensor is None:
         return default
     value = tensor.as_numpy().reshape(-1)[0]
     if isinstance(value, np.floating):
-        # By its shortest decimal: FP32 0.7 must mean 0.7, and not 0.69999998, or 35 frames become 34.
+        # Through the shortest decimal: FP32 0.7 must mean 0.7 and not 0.69999998, or 35 frames become 34.
         return float(str(value))
     return value.item() if isinstance(value, np.generic) else value
 
 
 def text(request: Any, name: str, default: str | None = None) -> str | None:
-    """The value of a BYTES input of shape [1] as a string.
+    """Returns the value of a BYTES input of shape [1] as a string.
 
     Raises:
-        InvalidRequest: not UTF-8.
+        InvalidRequest: the value is not UTF-8.
     """
     value = scalar(request, name)
     if value is None:
@@ -61,10 +61,10 @@ def text(request: Any, name: str, default: str | None = None) -> str | None:
 
 
 def required(request: Any, name: str) -> Any:
-    """The value of an input of shape [1] that must be there.
+    """Returns the value of a required input of shape [1].
 
     Raises:
-        InvalidRequest: it was not sent. Triton checks this only for models without optional inputs.
+        InvalidRequest: the input was not sent. Triton checks this only for models without optional inputs.
     """
     value = scalar(request, name)
     if value is None:
@@ -73,17 +73,17 @@ def required(request: Any, name: str) -> Any:
 
 
 def parameters(request: Any) -> dict[str, Any]:
-    """The request parameters that are not inputs."""
+    """Returns the request parameters, which are not inputs."""
     return dict(json.loads(request.parameters() or "{}"))
 
 
 def timeout(request: Any) -> int:
-    """Triton's request parameter `timeout`, microseconds; 0: none.
+    """Returns Triton's request parameter `timeout` in microseconds; 0 means no timeout.
 
     Raises:
-        InvalidRequest: not a number, or out of bounds.
+        InvalidRequest: the timeout is not a number or is out of bounds.
     """
-    # /generate and /generate_stream don't know it from any other parameter, and leave it among those.
+    # /generate and /generate_stream leave it among the other request parameters.
     value = request.timeout() or parameters(request).get("timeout", 0)
     if isinstance(value, str) or not 0 <= value <= MAX_TIMEOUT * 1e6:
         raise InvalidRequest("timeout", value, f"must be between 0 and {MAX_TIMEOUT * 10**6:,} microseconds")
@@ -91,24 +91,24 @@ def timeout(request: Any) -> int:
 
 
 def array(request: Any, name: str) -> Any:
-    """An input as a numpy array; None where it was not sent."""
+    """Returns an input as a numpy array, or None if it was not sent."""
     tensor = pb_utils.get_input_tensor_by_name(request, name)
     return None if tensor is None else tensor.as_numpy()
 
 
 def tensor(name: str, values: Any, datatype: str) -> Any:
-    """A pb_utils.Tensor from an array, or from a list of plain values (shape [n])."""
+    """Makes a pb_utils.Tensor from an array, or from a list of plain values (shape [n])."""
     return pb_utils.Tensor(name, np.ascontiguousarray(values, dtype=_NUMPY_TYPES[datatype]))
 
 
 def response(request: Any, outputs: Mapping[str, Any]) -> Any:
-    """An InferenceResponse holding those of `outputs` (name -> pb_utils.Tensor) that the request asked for."""
+    """Makes an InferenceResponse with those of `outputs` (name -> pb_utils.Tensor) that the request asked for."""
     wanted = request.requested_output_names()
     return pb_utils.InferenceResponse([value for name, value in outputs.items() if name in wanted])
 
 
 def send_final(sender: Any, answer: Any | None = None) -> None:
-    """Ends a request: with a last response, or with the flag alone."""
+    """Ends a request with a last response, or with only the final flag."""
     final = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
     if answer is None:
         sender.send(flags=final)
@@ -117,7 +117,7 @@ def send_final(sender: Any, answer: Any | None = None) -> None:
 
 
 def described(error: BaseException) -> tuple[str, str]:
-    """An error as the name of its status in pb_utils.TritonError and its message."""
+    """Returns the name of an error's status in pb_utils.TritonError, and its message."""
     if isinstance(error, CalledModelError):
         return error.status, error.message
     status = next((name for kind, name in _STATUS.items() if isinstance(error, kind)), "INTERNAL")
@@ -125,7 +125,7 @@ def described(error: BaseException) -> tuple[str, str]:
 
 
 def error_response(error: BaseException, request: Any) -> Any:
-    """An InferenceResponse that carries an error, with the status its type stands for; others name their type."""
+    """Makes an InferenceResponse for an error, with the status of its type; messages of other errors name the type."""
     status, message = described(error)
     if parameters(request).get(_STATUS_IN_MESSAGE):
         message = f"{status}|{message}"
@@ -134,11 +134,11 @@ def error_response(error: BaseException, request: Any) -> Any:
 
 
 class CalledModelError(RuntimeError):
-    """Another model of this server answered with an error, which is passed on as it is.
+    """Another model of this server answered with an error, which is passed on unchanged.
 
     Attributes:
-        status: a name of pb_utils.TritonError.
-        message: what it said.
+        status: name of a status in pb_utils.TritonError.
+        message: the other model's message.
     """
 
     def __init__(self, status: str, message: str) -> None:
@@ -148,7 +148,7 @@ class CalledModelError(RuntimeError):
 
     @classmethod
     def from_triton(cls, error: Any) -> CalledModelError:
-        """From a pb_utils.TritonError, whose message may begin with the status."""
+        """Converts a pb_utils.TritonError, whose message may begin with the status."""
         said = str(error.message())
         status, bar, message = said.partition("|")
         ours = bool(bar) and status in (*_STATUS.values(), "INTERNAL")
@@ -156,13 +156,13 @@ class CalledModelError(RuntimeError):
 
 
 def call(model: str, inputs: Iterable[Any], outputs: list[str]) -> list[Any]:
-    """Asks another model of this server and waits.
+    """Calls another model of this server and waits for its answer.
 
     Returns:
         numpy arrays, in the order of `outputs`.
 
     Raises:
-        CalledModelError: it answered with an error.
+        CalledModelError: the model answered with an error.
     """
     with _UNDER_WAY[model]:
         answer = _inner_request(model, inputs, outputs).exec()
@@ -172,10 +172,10 @@ def call(model: str, inputs: Iterable[Any], outputs: list[str]) -> list[Any]:
 
 
 def _inner_request(model: str, inputs: Iterable[Any], outputs: list[str]) -> Any:
-    """A request to another model of this server, its outputs in host memory.
+    """Makes a request to another model of this server, with its outputs in host memory.
 
-    By default the outputs of a model on the GPU come there. The stub then deadlocks between the second request and
-    the sharing of the GPU's memory pool (python_backend before 26.07, pull request 439).
+    By default, outputs of a model on the GPU stay there, and the stub deadlocks between the second request and the
+    sharing of the GPU's memory pool (python_backend before 26.07, pull request 439).
     """
     return pb_utils.InferenceRequest(
         model_name=model,

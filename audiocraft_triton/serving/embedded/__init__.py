@@ -1,1 +1,1 @@
-"""The embedded tritonserver: found in its wheel, started, watched, stopped."""
+"""Finds the embedded tritonserver in its wheel, starts it, watches it and stops it."""

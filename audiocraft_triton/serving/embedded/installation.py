@@ -19,7 +19,7 @@ WHEEL = "nvidia-pytriton"
 
 
 class ServerNotInstalled(RuntimeError):
-    """No embedded server for this Python or platform; the message says what to install."""
+    """There is no embedded server for this Python or platform; the message says what to install."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Installation:
 
     Attributes:
         executable: the server.
-        backends: folder of the backends that came with it.
-        stub: the Python backend's stub for the running interpreter; None where the backend has it already.
-        libraries: folders for LD_LIBRARY_PATH of the server alone: exported, they would break CUDA torch.
+        backends: folder of the backends that come with it.
+        stub: the Python backend's stub for the running interpreter; None if the backend already has it.
+        libraries: folders for the LD_LIBRARY_PATH of the server only; in this process they would break CUDA torch.
     """
 
     executable: Path
@@ -43,7 +43,7 @@ def find_installation() -> Installation:
     """Finds the server: under TRITON_ROOT (the folder of a wheel or of NVIDIA's image) if set, else in the wheel.
 
     Raises:
-        ServerNotInstalled: no server, or none for this Python.
+        ServerNotInstalled: there is no server, or none for this Python.
     """
     root, libraries = _locate()
     executable = root / "bin" / "tritonserver"
@@ -53,7 +53,7 @@ def find_installation() -> Installation:
 
 
 def build_backend_directory(installation: Installation, directory: Path) -> None:
-    """Fills `directory` with the Python backend, its libpython and, where libtorch is absent, our stand-in for it."""
+    """Fills `directory` with the Python backend, its libpython and, if libtorch is absent, this project's stand-in."""
     directory.mkdir(exist_ok=True)
     if installation.stub is None:
         for backend in installation.backends.iterdir():
@@ -70,18 +70,18 @@ def build_backend_directory(installation: Installation, directory: Path) -> None
 
 
 def server_environment(installation: Installation, backend_directory: Path) -> dict[str, str]:
-    """The environment to start the server in.
+    """Returns the environment in which to start the server.
 
-    The Python stub finds its packages through the interpreter that is first on PATH, and needs its libpython.
+    The Python stub finds its packages through the first interpreter on PATH, and needs that interpreter's libpython.
     """
     libraries: list[str | Path] = [*installation.libraries, backend_directory / _LIBRARIES]
     environment = dict(os.environ)
     if installation.stub is None and (given := environment.get("LD_LIBRARY_PATH")):
-        libraries.append(given)  # NVIDIA's image finds CUDA by it
+        libraries.append(given)  # NVIDIA's image finds CUDA through it
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     environment["LD_LIBRARY_PATH"] = os.pathsep.join(map(str, libraries))
-    # A dozen torch processes share the cores: threads that spin while they wait for each other slow all of them down
-    # many times over.
+    # A dozen torch processes share the cores: threads that spin while they wait for each other make all of them many
+    # times slower.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Not every model's process imports the package before torch multiplies.
     environment.setdefault(mkl.VARIABLE, mkl.VALUE)
@@ -100,9 +100,9 @@ def _find_stub(root: Path) -> Path | None:
 
 
 def _link_libpython(directory: Path) -> None:
-    """Links the interpreter's shared library into a folder of its own.
+    """Links the interpreter's shared library into a separate folder.
 
-    Its own folder may be the system's: on LD_LIBRARY_PATH that would bring in other versions of what torch bundles.
+    The library may lie in a system folder, which on LD_LIBRARY_PATH would shadow libraries that torch bundles.
     """
     directory.mkdir()
     folder, name = sysconfig.get_config_vars("LIBDIR", "INSTSONAME")

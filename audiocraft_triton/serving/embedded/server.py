@@ -1,4 +1,4 @@
-"""Runs the embedded tritonserver as a child process: start, wait until ready, stop, leave nothing behind."""
+"""Runs the embedded tritonserver as a child process: starts it, waits until it is ready, and stops it cleanly."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from audiocraft_triton.serving.repository import default_repository
 
 
 class ServerFailed(RuntimeError):
-    """The server did not become ready, or refuses to start as asked; the message says why.
+    """The server did not become ready, or can't be started with these options; the message gives the reason.
 
     Attributes:
-        bad_option: whether the caller's options are at fault.
+        bad_option: whether the caller's options are the cause.
     """
 
     def __init__(self, message: str, bad_option: bool = False) -> None:
@@ -53,21 +53,21 @@ class ServerFailed(RuntimeError):
 
 
 class _Crashed(ServerFailed, CrashedWhileLoading):
-    """The server died of itself while it loaded its models."""
+    """The server crashed while it loaded its models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to start the server.
+    """Options of the embedded server.
 
     Attributes:
         repository: the model repository.
-        address: where to listen; loopback unless `unsafe_address`.
-        http_port, grpc_port, metrics_port: 0 picks a free one.
-        ready_timeout: seconds until every model must be ready.
-        unsafe_address: allow an address that others can reach.
+        address: address to listen on; must be loopback unless `unsafe_address` is set.
+        http_port, grpc_port, metrics_port: 0 picks a free port.
+        ready_timeout: seconds within which every model must be ready.
+        unsafe_address: allow an address that other machines can reach.
         verbose: show the whole log.
-        environment: variables for the server, on top of this process's own.
+        environment: variables for the server, in addition to this process's own.
     """
 
     repository: Path = field(default_factory=default_repository)
@@ -82,7 +82,7 @@ class Options:
 
 
 class EmbeddedServer:
-    """A tritonserver for one's own machine; use as a context manager.
+    """A tritonserver for the local machine; use it as a context manager.
 
     Args:
         options: see Options.
@@ -105,17 +105,17 @@ class EmbeddedServer:
 
     @property
     def http_url(self) -> str:
-        """For curl and `tritonclient.http` (without the scheme)."""
+        """URL for curl and `tritonclient.http` (without the scheme)."""
         return f"http://{self._host}:{self.http_port}"
 
     @property
     def grpc_url(self) -> str:
-        """For `tritonclient.grpc` and `audiocraft_client`."""
+        """Address for `tritonclient.grpc` and `audiocraft_client`."""
         return f"{self._host}:{self.grpc_port}"
 
     @property
     def metrics_url(self) -> str:
-        """For Prometheus."""
+        """URL for Prometheus."""
         return f"http://{self._host}:{self.metrics_port}/metrics"
 
     @property
@@ -125,7 +125,7 @@ class EmbeddedServer:
 
     @property
     def pid(self) -> int | None:
-        """The server's process id, while it runs."""
+        """The server's process id while it runs."""
         return self._process.pid if self._process else None
 
     def __enter__(self) -> EmbeddedServer:
@@ -140,10 +140,10 @@ class EmbeddedServer:
     def start(self) -> None:
         """Starts the server and returns when every model is ready.
 
-        A server that crashes while it loads is given a second chance: see `with_second_start`.
+        A server that crashes while it loads is started once more, see `with_second_start`.
 
         Raises:
-            ServerFailed: it did not become ready; nothing of it is left.
+            ServerFailed: the server did not become ready; none of its processes is left.
         """
         with_second_start(self._start, lambda line: self._show(LogLine("WARNING", line)))
 
@@ -168,7 +168,7 @@ class EmbeddedServer:
             raise
 
     def stop(self) -> None:
-        """Asks the server to end, in-flight requests included; kills what is left; removes its traces."""
+        """Lets the server finish its requests and end, kills what is left of it, and removes its files."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -184,7 +184,7 @@ class EmbeddedServer:
         shutil.rmtree(self._backends, ignore_errors=True)
 
     def wait(self) -> int:
-        """Blocks until the server ends by itself; its exit status."""
+        """Blocks until the server ends on its own; returns its exit status."""
         assert self._process is not None  # after start()
         return self._process.wait()
 
@@ -196,7 +196,7 @@ class EmbeddedServer:
             f"--backend-config=python,shm-region-prefix-name={self._shared_memory_prefix}",
             *SERVING_ARGUMENTS,
             "--exit-on-error=true",
-            # An idle keep-alive connection makes Triton wait this long: long enough for what is in flight here.
+            # An idle keep-alive connection makes Triton wait this long; that is enough for the requests in flight here.
             "--exit-timeout-secs=10",
             f"--http-address={options.address}",
             f"--http-port={self.http_port}",
@@ -209,7 +209,7 @@ class EmbeddedServer:
     def _launch_and_read_log(
         self, installation: Installation, launched: queue.SimpleQueue[subprocess.Popen[str] | Exception]
     ) -> None:
-        """Starts the server in the thread that lives as long as it does: the kernel ends it with this thread."""
+        """Starts the server in a thread that lives as long as it does: the kernel ends the server with this thread."""
         try:
             process = subprocess.Popen(
                 [str(installation.executable), *self._arguments()],
@@ -219,7 +219,7 @@ class EmbeddedServer:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                start_new_session=True,  # Ctrl-C reaches us alone, and we stop the server in order
+                start_new_session=True,  # Ctrl-C reaches only this process, which stops the server in order
                 preexec_fn=die_with_parent,
             )
         except Exception as error:
@@ -243,7 +243,7 @@ class EmbeddedServer:
     def _wait_until_ready(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + self._options.ready_timeout
-        # The metrics door is the last to open.
+        # The metrics port is the last to open.
         while not (answers(f"{self.http_url}/v2/health/ready") and answers(self.metrics_url)):
             status = self._process.poll()
             if status is not None:
@@ -266,7 +266,7 @@ def _refuse_public_address(options: Options) -> None:
         raise ServerFailed(
             f"address {options.address} can be reached from other machines. The embedded tritonserver 2.51.0 (24.10) "
             "has known remote-code-execution holes (CVE-2025-23319, CVE-2025-23320, CVE-2025-23334 and others), so it "
-            "listens on loopback only; use a current container for anything else. To do it all the same: "
+            "listens on loopback only; use a current container for anything else. To allow it anyway: "
             "--i-know-this-is-unsafe",
             bad_option=True,
         )
@@ -282,7 +282,7 @@ def _choose_ports(options: Options) -> tuple[int, int, int]:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((options.address, port))
-                probe.listen()  # two that only bind may share a port
+                probe.listen()  # two sockets that only bind may share a port
             except OSError as error:
                 raise ServerFailed(
                     f"{name} port {port} on {options.address} can't be used ({error.strerror}); give another, "
@@ -297,9 +297,9 @@ def _choose_ports(options: Options) -> tuple[int, int, int]:
 
 
 def answers(url: str) -> bool:
-    """Whether a URL answers with 200, within 2 seconds."""
+    """Tells whether a URL answers with 200 within 2 seconds."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
-    except (OSError, http.client.HTTPException):  # the port may have become another program's, of another protocol
+    except (OSError, http.client.HTTPException):  # another program with another protocol may use the port now
         return False

@@ -1,8 +1,8 @@
-"""Serves `backend: "pytorch"` models where Triton's native libtorch backend is absent.
+"""Serves `backend: "pytorch"` models if Triton's native libtorch backend is absent.
 
-Keeps the native backend's rules, so that configs and exports carry over unchanged: inputs go to the forward
-arguments of their names, outputs come back in the config's order, requests of one shape share a batch, others run by
-themselves.
+Follows the native backend's rules, so that configs and exports work unchanged: inputs go to the forward arguments
+of the same names, outputs are returned in the config's order, requests of one shape share a batch, and all others
+run alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TritonPythonModel:
     """One TorchScript file on one device."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Loads `model.pt` of the model's version folder."""
+        """Loads `model.pt` from the model's version folder."""
         config = json.loads(args["model_config"])
         filename = config.get("default_model_filename") or "model.pt"
         path = Path(args["model_repository"]) / args["model_version"] / filename
@@ -44,7 +44,7 @@ class TritonPythonModel:
         self._outputs = [row["name"] for row in config["output"]]
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Returns one response a request, in order."""
+        """Returns one response per request, in order."""
         arrays = [self._read(request) for request in requests]
         groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
         for index, inputs in enumerate(arrays):
@@ -66,7 +66,7 @@ class TritonPythonModel:
             }
             result = self._module(**batch)
             outputs = [part.cpu().numpy() for part in (result if isinstance(result, tuple) else (result,))]
-        except Exception as error:  # as natively: what fails takes its batch with it, and no other
+        except Exception as error:  # as in the native backend, a failure fails its whole batch and no other
             reason = str(error).strip().splitlines()[-1]
             failure = pb_utils.TritonError(f"PyTorch execute failure: {reason}", pb_utils.TritonError.INTERNAL)
             return {index: pb_utils.InferenceResponse(error=failure) for index in members}
@@ -84,6 +84,6 @@ class TritonPythonModel:
 
 
 def _parameter(config: dict[str, Any], key: str) -> str | None:
-    """A parameter, where the config sets it. DISABLE_ONEDNN is ours, the native backend ignores it."""
+    """Returns a parameter if the config sets it. DISABLE_ONEDNN is this project's; the native backend ignores it."""
     value = config.get("parameters", {}).get(key)
     return None if value is None else str(value["string_value"])
