@@ -1,4 +1,4 @@
-"""The engine: takes requests from any thread, generates them all together, hands each its sound as it is made."""
+"""The engine: takes requests from any thread, generates them together, and delivers each one's sound as it is made."""
 
 from __future__ import annotations
 
@@ -36,28 +36,29 @@ class Engine:
         Engine("demo").generate("calm piano", duration=5).save("clip.wav")
 
     Attributes:
-        device: where it computes.
+        device: device on which the engine computes.
         slots: requests that run at once.
-        sample_rate, channels: of everything this engine makes; Hz.
-        frame_rate: token frames in a second.
+        sample_rate: sample rate of all clips in Hz.
+        channels: channels of all clips.
+        frame_rate: token frames per second.
         card: size of each codebook.
         takes_melody: whether the checkpoint has a melody conditioner.
-        metrics: what this engine has done and is doing.
+        metrics: the engine's metrics.
 
     Args:
         checkpoint: `demo`, `demo-sound`, a directory, or a hub id.
-        device: torch device; the GPU where there is one by default.
-        dtype: of weights, keys and values: "float32" or "bfloat16" on a CPU, "float16" or "bfloat16" on a GPU; the
-            first is the default.
-        slots: requests that run at once; by default 8 on a CPU, and on a GPU as many as fit, 64 at most.
-        max_waiting: requests that may wait beside the running ones; more raise Overloaded.
+        device: torch device; by default the GPU if there is one.
+        dtype: dtype of weights, keys and values: "float32" or "bfloat16" on a CPU, "float16" or "bfloat16" on a GPU;
+            the first is the default.
+        slots: requests that run at once; by default 8 on a CPU, and on a GPU as many as fit, at most 64.
+        max_waiting: requests that may wait in addition to the running ones; further ones raise Overloaded.
         diffusion_decoder: codes [codebooks, frames] and seed -> waveform, for `decoder="multiband_diffusion"`.
-        cuda_graphs: False runs everything on a GPU eagerly, some ten times slower. Steps have the same results then; a
-            text is encoded in float32 instead of TensorFloat-32, so tokens can differ where two are nearly as likely.
+        cuda_graphs: False runs everything on a GPU eagerly, about ten times slower. Steps have the same results, but
+            text is encoded in float32 instead of TensorFloat-32, so tokens that are almost equally likely can differ.
 
     Raises:
         CheckpointError: the checkpoint is missing, unsafe or of an unknown kind.
-        ValueError: a dtype that the device does not compute with, or slots out of bounds.
+        ValueError: the device does not compute with the dtype, or slots are out of bounds.
     """
 
     def __init__(
@@ -104,25 +105,25 @@ class Engine:
 
         Args:
             request: what to generate.
-            decode: False for a caller who wants the codes alone: one chunk of 0 samples.
+            decode: False for a caller that needs only the codes: one chunk of 0 samples.
 
         Raises:
-            InvalidRequest: this checkpoint can't do what is asked, or the text is too long for it.
+            InvalidRequest: this checkpoint can't serve the request, or the text is too long for it.
             Overloaded: too many requests are waiting.
-            RuntimeError: the engine was closed.
+            RuntimeError: the engine is closed.
         """
         return self._submit(request, decode, wait=False)
 
     def generate_many(self, requests: Iterable[GenerationRequest], decode: bool = True) -> Iterator[GenerationHandle]:
-        """Generates any number of requests, as many at once as there are slots; yields their handles in order.
+        """Generates any number of requests, as many at a time as there are slots; yields their handles in order.
 
             for handle in engine.generate_many(requests):
                 handle.result().save(f"{handle.seed}.wav")
 
-        Waits where `submit` would raise Overloaded. Requests are taken as handles are, with some read ahead to keep the
-        slots full, so there may be endlessly many; half of the admission queue is left to other callers. Whatever stops
-        a request, a refusal included, is raised by its own handle, and the others go on. Leaving the loop early cancels
-        what was read ahead.
+        Waits when `submit` would raise Overloaded. Requests are read as handles are taken, and some ahead to keep the
+        slots full, so the iterable may be endless; half of the admission queue is left to other callers. An error of a
+        request, even a refusal, is raised by its own handle, and the others continue. Leaving the loop early cancels
+        the requests that were read ahead.
 
         Args:
             requests: what to generate.
@@ -142,7 +143,7 @@ class Engine:
                 handle.cancel()
 
     def warm_up(self) -> None:
-        """Serves a few clips, so that no caller pays for what happens once: a GPU loads its kernels on first use."""
+        """Generates a few clips, so that no caller waits for one-time work: a GPU loads its kernels on first use."""
         if self.device.type != "cuda":
             self.generate(duration=0.1)
             return
@@ -150,23 +151,23 @@ class Engine:
             self.generate(duration=4.0, chunk_seconds=chunk_seconds)
 
     def close(self) -> None:
-        """Finishes what runs and waits, then stops and frees the device's memory."""
+        """Finishes running and waiting requests, then stops and frees the device's memory."""
         with self._closing:
             if self._closed:
                 return
             self._closed = True
             scheduler, preparation = self._scheduler, self._preparation
-            # A caught error's traceback, say, may refer to this engine for long; it must not hold all this.
+            # Something, such as a caught error's traceback, may keep this engine; it must not keep these objects.
             del self._model, self._scheduler, self._preparation
         scheduler.close()
         preparation.close()
         del scheduler, preparation
-        gc.collect()  # modules of audiocraft and transformers refer to themselves, depending on their versions
+        gc.collect()  # depending on their versions, modules of audiocraft and transformers refer to themselves
 
     def _submitted_or_failed(self, request: GenerationRequest, decode: bool) -> GenerationHandle:
         try:
             return self._submit(request, decode, wait=True)
-        except Exception as error:  # this request's own: its handle raises it
+        except Exception as error:  # belongs to this request: its handle raises it
             handle = GenerationHandle(request, self.sample_rate, decode)
             handle.end(error, lambda: None)
             return handle

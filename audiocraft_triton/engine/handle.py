@@ -1,4 +1,4 @@
-"""One submitted request as its caller sees it: a stream of chunks that ends with the whole clip's codes."""
+"""The caller's handle of a submitted request: a stream of chunks that ends with the whole clip's codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Chunk:
 
     Attributes:
         waveform: float32 [channels, samples].
-        codes: int32 [codebooks, frames] of the whole clip, on the last chunk; None before it.
+        codes: on the last chunk, int32 [codebooks, frames] of the whole clip; None on all others.
     """
 
     waveform: Waveform
@@ -40,7 +40,7 @@ class Audio:
     Attributes:
         waveform: float32 [channels, samples].
         sample_rate: Hz.
-        seed: what to ask for to get the same clip again.
+        seed: seed that gives the same clip again.
         codes: int32 [codebooks, frames].
     """
 
@@ -50,16 +50,16 @@ class Audio:
     codes: Codes
 
     def save(self, path: str | Path) -> None:
-        """Writes wav, flac, ogg or mp3, by the path's suffix."""
+        """Writes a wav, flac, ogg or mp3 file, according to the path's suffix."""
         Path(path).write_bytes(write_audio(self.waveform, self.sample_rate, Path(path).suffix.lstrip(".")))
 
 
 class GenerationHandle:
     """One submitted request: iterate over its chunks, or take the whole `result()`, in any order, any number of times.
 
-    Every iteration begins with the first chunk, from any thread: the handle keeps its chunks as long as it lives,
-    128 kB for a second of 32 kHz mono. Both ways raise what stopped the request, each time: InvalidRequest, Cancelled,
-    DeadlineExceeded, or the engine's failure.
+    Every iteration, in any thread, begins with the first chunk: the handle keeps its chunks as long as it lives, 128 kB
+    for a second of 32 kHz mono. Both ways raise the error that stopped the request each time: InvalidRequest,
+    Cancelled, DeadlineExceeded, or the engine's failure.
     """
 
     def __init__(self, request: GenerationRequest, sample_rate: int, decode: bool) -> None:
@@ -83,10 +83,10 @@ class GenerationHandle:
                 break
             yield chunk
         if self._error is not None:
-            raise self._error.with_traceback(None)  # or it would grow with every iteration
+            raise self._error.with_traceback(None)  # otherwise the traceback would grow with every iteration
 
     def result(self) -> Audio:
-        """Waits for the whole clip; the same object each time."""
+        """Waits for the whole clip; returns the same object each time."""
         chunks = list(self)
         codes = chunks[-1].codes
         assert codes is not None  # the last chunk has them
@@ -97,16 +97,16 @@ class GenerationHandle:
             return self._audio
 
     def cancel(self) -> None:
-        """Gives the request up, from any thread: the engine frees its slot before its next step but one."""
+        """Cancels the request, from any thread: the engine frees its slot before its next step but one."""
         self._cancelled = True
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """Whether the request has ended, so that no more chunks will follow."""
         return self._ended
 
     def stopped(self) -> BaseException | None:
-        """For the engine: why this request must not go on, if it must not."""
+        """For the engine: returns the error for which this request must stop, or None."""
         if self._cancelled:
             return Cancelled("the caller cancelled the request")
         timeout = self.request.timeout
@@ -115,16 +115,16 @@ class GenerationHandle:
         return None
 
     def emit(self, chunk: Chunk) -> None:
-        """For the engine: the next chunk; after the end it is dropped."""
+        """For the engine: adds the next chunk; after the end, the chunk is dropped."""
         with self._changed:
             if not self._ended:
                 self._chunks.append(chunk)
                 self._changed.notify_all()
 
     def end(self, error: BaseException | None, count: Callable[[], None]) -> None:
-        """For the engine: nothing more comes, because of `error` or because the clip is complete.
+        """For the engine: ends the request because of `error` or, if None, because the clip is complete.
 
-        The first end counts: `count` is called for it alone, and before anybody can see it.
+        Only the first call has an effect. It calls `count` before anything can observe the end.
         """
         with self._changed:
             if self._ended:
@@ -135,21 +135,21 @@ class GenerationHandle:
             self._changed.notify_all()
 
     def _chunk(self, index: int) -> Chunk | None:
-        """Waits for a chunk by its number; None where the request ended before it."""
+        """Waits for the chunk with this index; returns None if the request ended before it."""
         with self._changed:
             self._changed.wait_for(lambda: index < len(self._chunks) or self._ended)
             return self._chunks[index] if index < len(self._chunks) else None
 
 
 class EngineTraceback(Exception):
-    """Where in the engine an error happened, as text."""
+    """The traceback of an error inside the engine, as text."""
 
     def __str__(self) -> str:
         return f"\n{self.args[0]}"
 
 
 def _without_frames(error: BaseException) -> BaseException:
-    """The error, its traceback turned into text: the frames hold what they worked on, such as a GPU's memory."""
+    """Returns the error with its traceback as text, because traceback frames keep objects such as GPU memory."""
     if error.__traceback__ is not None and not isinstance(error.__cause__, EngineTraceback):
         error.__cause__ = EngineTraceback("".join(traceback.format_exception(error)))
         error.__context__ = None

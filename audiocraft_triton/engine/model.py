@@ -1,4 +1,4 @@
-"""What a checkpoint gives: the language model regrouped for decoding, its conditioners, and its codec."""
+"""The model of a checkpoint: the language model regrouped for decoding, its conditioners, and its codec."""
 
 from __future__ import annotations
 
@@ -27,23 +27,24 @@ from audiocraft_triton.engine.lm.weights import regrouped
 from audiocraft_triton.engine.request import GenerationRequest
 from audiocraft_triton.engine.scheduling.windows import Window
 
-# MusicGen was trained on 30 seconds and moves its window by 18, AudioGen on 10 and by 2: upstream's constants.
+# MusicGen was trained on 30 seconds and moves its window by 18; AudioGen on 10 seconds, by 2: upstream's constants.
 LONG_STRIDE_SECONDS = 18
 SHORT_STRIDE_SECONDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class GenerativeModel:
-    """A MusicGen or AudioGen, loaded.
+    """A loaded MusicGen or AudioGen.
 
     Attributes:
-        name: the checkpoint's, as given.
+        name: the checkpoint's name, as given.
         transformer: the LM's layers and heads.
-        conditioner: text and melody to what the LM attends to.
-        pattern: how codebooks interleave.
-        codec: tokens to sound and back.
+        conditioner: converts text and melody to the vectors that the LM attends to.
+        pattern: interleaving of the codebooks.
+        codec: converts tokens to sound and back.
         max_duration: the LM's window in seconds.
-        window, stride: the same, and how far it moves for longer clips, in frames.
+        window: the LM's window in frames.
+        stride: frames by which the window moves for longer clips.
     """
 
     name: str
@@ -60,7 +61,7 @@ class GenerativeModel:
         """Loads a checkpoint by name.
 
         Raises:
-            CheckpointError: it is missing, unsafe, or of an architecture the engine does not compute.
+            CheckpointError: the checkpoint is missing, unsafe, or of an architecture that the engine does not support.
         """
         source = resolve(checkpoint)
         lm = load_lm(source, device)
@@ -90,7 +91,7 @@ class GenerativeModel:
 
     @property
     def slot_bytes(self) -> int:
-        """Memory of one slot's keys and values."""
+        """Bytes of one slot's KV cache."""
         weights = self.transformer.weights
         return slot_bytes(
             len(weights.layers), weights.dim, self.prefix + self.columns,
@@ -104,13 +105,13 @@ class GenerativeModel:
         return round(samples)
 
     def frames_of(self, waveform: Waveform) -> int:
-        """How many frames a prompt becomes."""
+        """Returns the number of frames of a prompt."""
         frames: float = waveform.shape[-1] * self.codec.frame_rate / self.codec.sample_rate
         return math.ceil(frames)
 
     @torch.inference_mode()
     def encode(self, waveform: Waveform | None) -> torch.Tensor:
-        """A prompt's tokens: float32 [channels, samples], or None for none -> int64 [codebooks, frames] on the CPU."""
+        """Encodes a prompt, float32 [channels, samples] or None, to tokens, int64 [codebooks, frames] on the CPU."""
         if waveform is None:
             return torch.zeros((self.transformer.weights.codebooks, 0), dtype=torch.int64)
         codes, _scale = self.codec.encode(torch.from_numpy(waveform)[None].to(self.transformer.device))
@@ -118,14 +119,14 @@ class GenerativeModel:
         return tokens
 
     def condition(self, request: GenerationRequest, window: Window, of_several: bool) -> Conditions:
-        """What one window of a request is conditioned on.
+        """Returns the conditions of one window of a request.
 
         Raises:
             InvalidRequest: the text has too many tokens.
         """
         melody = None if request.melody is None else torch.from_numpy(request.melody)
         if melody is not None and of_several:
-            # As upstream does: a melody is repeated as long as it takes, and each window hears its own part of it.
+            # As in upstream, the melody is repeated as often as needed, and each window gets its own part of it.
             start = int(window.offset / self.codec.frame_rate * self.codec.sample_rate)
             positions = torch.arange(start, start + int(self.max_duration * self.codec.sample_rate))
             melody = melody[..., positions % melody.shape[-1]]
@@ -137,11 +138,11 @@ def _delay_pattern(lm: LMModel) -> DelayPattern:
     if not isinstance(provider, DelayedPatternProvider) or provider.flatten_first or provider.empty_initial:
         raise CheckpointError(
             f"this language model interleaves codebooks by a {type(provider).__name__} that is not a plain delay: "
-            "the engine does not compute it"
+            "the engine does not support it"
         )
     return DelayPattern(provider.delays, lm.special_token_id)
 
 
 def _forget_layers(lm: LMModel) -> None:
-    """Frees what was regrouped; the conditioners stay."""
+    """Frees the layers that were regrouped; the conditioners stay."""
     del lm.transformer, lm.emb, lm.linears, lm.out_norm

@@ -1,4 +1,4 @@
-"""What one caller asked for, checked."""
+"""A generation request with checked parameters."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from audiocraft_triton.contract.parameters import BY_NAME, PARAMETERS
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """What one caller asked for. Bounds are checked here, once; those of the checkpoint by the engine.
+    """A request for one clip. Its bounds are checked here, once; the engine checks those of the checkpoint.
 
-    The fields between the marks are the parameters of the contract. Here an audio file is its waveform, float32
-    [channels, samples] at the model's rate; an empty text means no condition, and the seed is drawn when it is None.
+    The generated fields are the contract's parameters, except that an audio file is a waveform here, float32
+    [channels, samples] at the model's rate. An empty text means no condition; if the seed is None, it is drawn here.
 
     Attributes:
-        timeout: seconds from submission after which the request is given up; None: never. Triton's own request
-            parameter `timeout`, so none of the inputs above.
+        timeout: seconds from submission after which the request expires; None means never. In Triton it is the request
+            parameter `timeout` and not an input.
 
     Raises:
-        InvalidRequest: names the field, its value and its bound.
+        InvalidRequest: a parameter is out of bounds; the message names the field, its value and its bound.
     """
 
     # generated: fields
@@ -65,5 +65,5 @@ class GenerationRequest:
             raise InvalidRequest("timeout", self.timeout, f"must be above 0 and at most {MAX_TIMEOUT:,} seconds")
 
     def top_k_of(self, card: int) -> int:
-        """`top_k` for codebooks of `card` tokens: as given, or the default, which they bound; 0 means all."""
+        """Returns `top_k` for codebooks of `card` tokens: as given, or the default, at most `card`; 0 means all."""
         return min(int(BY_NAME["top_k"].default), card) if self.top_k is None else self.top_k

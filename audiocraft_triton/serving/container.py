@@ -55,7 +55,7 @@ MAX_RESPONSES = math.ceil(MAX_SECONDS / MIN_CHUNK_SECONDS) + 1
 """Responses of one stream at most: the longest clip in the shortest chunks, and the final response. With a pool of this
 size a caller that reads slowly never blocks a thread of its model: those threads are few and serve all streams."""
 EXIT_SECONDS = 30
-"""tritonserver's own exit timeout after the drain, for requests that are no generations, such as a decode by diffusion."""
+"""tritonserver's own exit timeout after the drain, for other requests than generations, such as a diffusion decode."""
 END_SECONDS = EXIT_SECONDS + 10
 """Seconds from the end of the drain until tritonserver is killed. Whatever kills this process must wait longer than the
 drain and this together."""

@@ -301,7 +301,7 @@ def test_more_than_max_waiting_requests_are_turned_away_and_the_others_still_ser
     running = submit(0, duration=300.0)
     next(iter(running))  # it has the slot
     waiting = [submit(1), submit(2)]
-    with pytest.raises(Overloaded, match=r"^2 requests are waiting already: try again later$"):
+    with pytest.raises(Overloaded, match=r"^2 requests are already waiting: try again later$"):
         submit(3)
     assert small_engine.metrics.snapshot().rejected == 1
     running.cancel()

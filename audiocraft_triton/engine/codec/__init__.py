@@ -1,1 +1,1 @@
-"""From tokens to sound: EnCodec as a stream, MultiBand Diffusion at the end of a clip."""
+"""Decodes tokens to sound: EnCodec as a stream, MultiBand Diffusion at the end of a clip."""

@@ -1,8 +1,8 @@
-"""MultiBand Diffusion (arXiv:2308.02560): EnCodec tokens to sound by diffusion, in batches that don't mix.
+"""MultiBand Diffusion (arXiv:2308.02560): decodes EnCodec tokens by diffusion, in batches whose clips don't mix.
 
 Upstream's sampler draws from one global generator and matches its equalizer over the whole batch, so that a clip's
-sound depends on its neighbours. Here every clip has its own seed and its own equalizer; alone, with the same draws,
-the result is upstream's `tokens_to_wav`.
+sound depends on the other clips in the batch. Here every clip has its own seed and its own equalizer; a single clip
+with the same draws equals the result of upstream's `tokens_to_wav`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from audiocraft_triton.checkpoints.layout import resolve
 from audiocraft_triton.checkpoints.loading import DiffusionBand, load_codec, load_diffusion
 
 EQUALIZER_BANDS = 32
-# Upstream's default walk through the 1000 steps of the noise schedule: every 50th, then the cleanest.
+# Upstream's default subset of the noise schedule's 1000 steps: every 50th, then the cleanest.
 STEPS = [*range(999, -1, -50), 0]
 
 
@@ -27,12 +27,12 @@ class MultiBandDiffusion:
     """Decodes EnCodec tokens with one diffusion process per band.
 
     Args:
-        checkpoint: whose codec made the tokens.
-        diffusion_checkpoint: whose `mbd_musicgen_32khz.th` decodes them; the same checkpoint by default.
-        device: torch device; the GPU where there is one by default.
+        checkpoint: checkpoint whose codec made the tokens.
+        diffusion_checkpoint: checkpoint whose `mbd_musicgen_32khz.th` decodes them; by default `checkpoint`.
+        device: torch device; by default the GPU if there is one.
 
     Raises:
-        CheckpointError: missing, unsafe or of an unknown kind.
+        CheckpointError: a checkpoint is missing, unsafe or of an unknown kind.
     """
 
     def __init__(
@@ -56,8 +56,8 @@ class MultiBandDiffusion:
         """Decodes clips of one length.
 
         Args:
-            codes: integers [batch, codebooks, frames], each in 0 … card - 1.
-            seeds: one a clip; the same seed gives the same sound.
+            codes: integers [batch, codebooks, frames], each from 0 to card - 1.
+            seeds: one per clip; the same seed gives the same sound.
 
         Returns:
             float32 [batch, channels, samples].
@@ -72,7 +72,7 @@ class MultiBandDiffusion:
         return self._match_equalizer(sound, reference).cpu().numpy()
 
     def _match_equalizer(self, sound: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Gives each clip, band by band, the loudness that its plain EnCodec decoding has. All [B, C, samples]."""
+        """Gives each clip, band by band, the loudness of its plain EnCodec decoding. Both are [B, C, samples]."""
         bands, wanted = self._equalizer(sound), self._equalizer(reference)
         gain = wanted.std(dim=(-2, -1), keepdim=True) / bands.std(dim=(-2, -1), keepdim=True)
         matched: torch.Tensor = (bands * gain).sum(dim=0)
@@ -80,21 +80,21 @@ class MultiBandDiffusion:
 
 
 class _SeededNoise:
-    """Normal noise for a batch, each clip's drawn from its own seed on the CPU: equal on every device."""
+    """Normal noise for a batch; each clip's noise is drawn from its own seed on the CPU, so devices don't differ."""
 
     def __init__(self, seeds: Sequence[int], like: torch.Tensor) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         self._like = like
 
     def draw(self) -> torch.Tensor:
-        """Returns float32 of the batch's shape [B, C, samples]."""
+        """Draws float32 noise of the batch's shape [B, C, samples]."""
         shape = self._like.shape[1:]
         clips = [torch.randn(shape, generator=generator) for generator in self._generators]
         return torch.stack(clips).to(self._like)
 
 
 def _denoise(band: DiffusionBand, latent: torch.Tensor, noise: _SeededNoise) -> torch.Tensor:
-    """The reverse process over `STEPS` (upstream's `NoiseSchedule.generate_subsampled`). Returns [B, C, samples]."""
+    """Runs the reverse process over `STEPS`, as upstream's `NoiseSchedule.generate_subsampled`: [B, C, samples]."""
     schedule = band.schedule
     cleanness = (1 - schedule.betas).cumprod(dim=0)
     visited = cleanness[STEPS]

@@ -1,4 +1,4 @@
-"""Which frames a convolutional decoder must know for the samples of a frame, computed from the layers themselves."""
+"""Computes which frames a convolutional decoder needs for the samples of a frame, from the decoder's layers."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _POINTWISE = (nn.ELU, nn.GELU, nn.Identity, nn.LeakyReLU, nn.ReLU, nn.Sigmoid, n
 
 
 class NotStreamable(Exception):
-    """A codec some of whose layers see the whole clip, or are unknown here."""
+    """The codec has layers that see the whole clip, or that this module does not know."""
 
 
 class ReceptiveField:
-    """Which frames a run of layers needs to know for given samples. All ranges are half open.
+    """The frames that consecutive layers need for given samples. All ranges are half-open.
 
     Attributes:
-        rate: samples that a frame becomes.
-        left, right: frames needed before and after a frame, exact where the clip's beginning is far.
-        channels: of the output.
+        rate: samples per frame.
+        left, right: frames needed before and after a frame that is far from the clip's beginning.
+        channels: channels of the output.
     """
 
     def __init__(self, layers: Iterable[nn.Module]) -> None:
@@ -44,30 +44,30 @@ class ReceptiveField:
         self.left, self.right = far - start, stop - (far + 1)
 
     def final(self, known: int) -> int:
-        """How many frames' sound depends on none but the first `known` frames, whatever follows them."""
+        """Returns the number of frames whose sound depends only on the first `known` frames."""
         frames = max(0, known - self.right)
         while frames > 0 and self._needed(0, frames)[1] > known:
             frames -= 1
         return frames
 
     def first(self, done: int) -> int:
-        """Where a window must begin to be right from frame `done` on."""
-        # Layers pad an input that is not longer than their padding in another way. No window is so short unless it is
-        # the whole clip: this context and one frame are longer than any layer's padding.
+        """Returns the frame at which a window must begin for its output to be right from frame `done` on."""
+        # Layers pad differently if the input is not longer than their padding. No window is so short unless it is the
+        # whole clip: this context and one frame are longer than any layer's padding.
         return max(0, done - self.left)
 
     def _needed(self, start: int, stop: int) -> tuple[int, int]:
-        """The frames that the samples of frames `start` … `stop` depend on."""
+        """Returns the frames on which the samples of frames `start` … `stop` depend."""
         return _backwards(self._layers, (start * self.rate, stop * self.rate))
 
     def _visit(self, layer: nn.Module) -> _Needed:
-        """Follows one layer; what it returns maps a range of its outputs to the range of inputs it depends on."""
+        """Returns a function from a range of the layer's outputs to the range of inputs on which they depend."""
         if isinstance(layer, _POINTWISE):
             return lambda outputs: outputs
         if isinstance(layer, (SEANetResnetBlock, EncodecResnetBlock)):
             self._visit(layer.shortcut)
             block = [self._visit(inner) for inner in layer.block]
-            # The shortcut has kernel 1: what it needs, the block needs too.
+            # The shortcut has kernel size 1: the block needs its inputs, too.
             return lambda outputs: _backwards(block, outputs)
         if isinstance(layer, (StreamableConv1d, EncodecConv1d)):
             return self._visit_convolution(layer)
@@ -109,7 +109,7 @@ class ReceptiveField:
 
 
 def _only_convolution(layer: nn.Module) -> Any:
-    """The convolution in a layer that has nothing else: no norm over time."""
+    """Returns the convolution of a layer that contains nothing else, such as a norm over time."""
     leaves = [leaf for leaf in layer.modules() if not any(leaf.children()) and not isinstance(leaf, nn.Identity)]
     if len(leaves) != 1:
         raise NotStreamable(", ".join(type(leaf).__name__ for leaf in leaves))

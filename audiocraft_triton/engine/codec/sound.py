@@ -1,6 +1,6 @@
-"""Tokens to sound, in a thread of its own: EnCodec while the clip is generated, MultiBand Diffusion at its end.
+"""Decodes tokens to sound in a separate thread: by EnCodec during generation, by MultiBand Diffusion at a clip's end.
 
-The engine's thread hands over frames as they are complete and goes on with its steps.
+The engine's thread passes on frames as soon as they are complete and continues with its steps.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from audiocraft_triton.engine.model import GenerativeModel
 DiffusionDecoder = Callable[[Codes, int], Waveform]
 
 MAX_PIECE = 50
-"""Frames decoded at a time, at most: bounds the memory of a decode, and the shapes that occur."""
+"""Most frames decoded at a time; bounds the memory of a decode and the number of shapes."""
 GPU_MICRO_BATCH = 16
-"""Clips in each run of the codec on a GPU, whose launches cost the host more than 16 clips cost the device."""
+"""Clips in each run of the codec on a GPU: the launches cost the host more time than 16 clips cost the device."""
 DIFFUSION_THREADS = 4
 
 
 @dataclass(slots=True)
 class Clip:
-    """One request's sound so far.
+    """State of one request's sound.
 
     Attributes:
-        generation: whose it is.
-        frames: of the whole clip.
-        state: of the codec's streaming decoder; None where the sound is made of all tokens at once, or not at all.
-        piece: frames to hand over at a time.
-        lookahead: frames that the first piece is longer.
-        handed: frames handed over.
-        codes: int64 [codebooks, n] each, in order.
-        pending: samples that are decoded and not sent, [channels, n].
+        generation: handle of the request.
+        frames: frames of the whole clip.
+        state: state of the codec's streaming decoder; None if the clip is decoded as a whole, or not at all.
+        piece: frames to pass on at a time.
+        lookahead: additional frames of the first piece.
+        handed: frames passed on.
+        codes: the codes so far, in order, int64 [codebooks, n] each.
+        pending: samples that are decoded but not sent, [channels, n].
         sent: samples sent.
     """
 
@@ -58,12 +58,12 @@ class Clip:
     sent: int = 0
 
     def due(self, step: int, complete: int) -> list[int]:
-        """The ends of the pieces that it is time to hand over.
+        """Returns the ends of the pieces that are due now.
 
         Args:
-            step: a number that all clips see grow by one: those with pieces of one length hand them over together, and
-                are decoded together. Only a stream's first piece, and the end of a clip, don't wait for that.
-            complete: frames of the clip that are complete.
+            step: a counter common to all clips: clips with pieces of one length pass them on at the same steps, so that
+                they are decoded together. Only a stream's first piece and a clip's end don't wait for such a step.
+            complete: number of complete frames of the clip.
         """
         streams_first = self.handed == 0 and self.piece < MAX_PIECE
         if step % self.piece and not streams_first and complete < self.frames:
@@ -76,10 +76,10 @@ class Clip:
         return ends
 
     def _piece_end(self, start: int) -> int:
-        """Where the piece that begins at `start` ends.
+        """Returns the end of the piece that begins at `start`.
 
-        What is no multiple of a piece goes into the second one, so that all others have shapes that clips share: the
-        last one, too, and the first is as short as can be.
+        The second piece takes the remainder that does not fill a piece. All other pieces, including the last one, have
+        shapes that clips share, and the first piece is as short as possible.
         """
         first = self.lookahead + self.piece
         if start == 0:
@@ -90,12 +90,12 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What the engine hands over: the next frames of a clip.
+    """The next frames of a clip, as the engine passes them on.
 
     Attributes:
-        clip: whose.
+        clip: clip of these frames.
         codes: int64 [codebooks, n] on the engine's device.
-        ready: recorded on a GPU for when `codes` will be there.
+        ready: on a GPU, the event that is reached when `codes` are computed.
     """
 
     clip: Clip
@@ -108,10 +108,10 @@ class SoundDecoder:
     """Turns frames into chunks, many clips at once.
 
     Args:
-        model: whose codec decodes.
-        diffusion: for `decoder="multiband_diffusion"`.
-        on_first_chunk: told before a request's first chunk leaves.
-        on_end: told when a request has its whole sound (None), or why it can't have it.
+        model: model whose codec decodes.
+        diffusion: decoder for `decoder="multiband_diffusion"`.
+        on_first_chunk: called before a request's first chunk is sent.
+        on_end: called with None when a request's sound is complete, or with the error that prevents it.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class SoundDecoder:
         self._thread.start()
 
     def open(self, generation: GenerationHandle, frames: int) -> Clip:
-        """Begins a clip of so many frames."""
+        """Begins a clip of `frames` frames."""
         silence = np.zeros((self._channels, 0), np.float32)
         request = generation.request
         state = self._codec.open() if generation.decode and request.decoder == "encodec" else None
@@ -147,11 +147,11 @@ class SoundDecoder:
         return Clip(generation, frames, state, piece, self._codec.lookahead, silence)
 
     def put(self, frames: Frames) -> None:
-        """Hands over the next frames of a clip; returns at once."""
+        """Queues the next frames of a clip; returns at once."""
         self._work.put(frames)
 
     def close(self) -> None:
-        """Finishes what was handed over."""
+        """Decodes everything in the queue, then stops."""
         self._work.put(None)
         self._thread.join()
         self._diffusing.shutdown(wait=True)
@@ -162,12 +162,12 @@ class SoundDecoder:
             while work := self._take():
                 try:
                     self._serve(work)
-                except Exception as error:  # theirs to see; the next ones are decoded
+                except Exception as error:  # these clips fail with it; the next ones are decoded
                     for item in work:
                         self._on_end(item.clip.generation, error)
 
     def _take(self) -> list[Frames]:
-        """All that waits, but one piece per clip: clips are decoded together. Nothing at the end."""
+        """Takes at most one waiting piece per clip, so that clips are decoded together. Returns nothing at the end."""
         if not self._backlog:
             self._backlog.append(self._work.get())
         while not self._work.empty():
@@ -218,11 +218,11 @@ class SoundDecoder:
         try:
             assert self._diffusion is not None  # checked at submission
             self._send(clip, self._diffusion(codes, clip.generation.seed), last=True)
-        except Exception as error:  # the caller's to see
+        except Exception as error:  # the caller receives it
             self._on_end(clip.generation, error)
 
     def _send(self, clip: Clip, sound: Waveform, last: bool) -> None:
-        """Sends whole chunks of what is decoded; at the end the rest, which may be shorter, with the codes."""
+        """Sends the decoded sound in whole chunks; at the end sends the rest, which may be shorter, with the codes."""
         generation = clip.generation
         size = round(generation.request.chunk_seconds * self._sample_rate)
         total = clip.frames * self._samples_per_frame

@@ -1,9 +1,9 @@
-"""EnCodec tokens to sound piece by piece: the joined pieces are what the codec makes of the whole clip.
+"""Decodes EnCodec tokens piece by piece; the joined pieces equal the codec's decoding of the whole clip.
 
-Of a decoder's layers only the LSTM remembers without bound: its state is carried from piece to piece. All others see a
-few frames around each sample, so they run, unmodified, on a window: the new frames with enough context on both sides.
-What the window's borders spoil is cut away. Where the clip itself begins or ends the window does too, and the layers'
-own padding applies.
+Only the decoder's LSTM has an unbounded memory: its state is carried from piece to piece. All other layers see a few
+frames around each sample, so they run unmodified on a window: the new frames with enough context on both sides. The
+samples that the window's borders affect are cut away. At the beginning and the end of the clip, the window begins or
+ends, too, and the layers' own padding applies.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from audiocraft_triton.engine.codec.receptive_field import NotStreamable, Recept
 
 @dataclass(slots=True, eq=False)
 class ClipState:
-    """One clip between two of its pieces; `StreamingDecoder.open` makes it, and no other decoder can use it."""
+    """State of one clip between two pieces. Only the decoder whose `open` made it can use it."""
 
     stages: list[Any]
     ended: bool = False
@@ -41,12 +41,12 @@ class ClipState:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What comes next of one clip.
+    """The next piece of one clip.
 
     Attributes:
-        clip: from `StreamingDecoder.open`.
-        codes: int64 [codebooks, n], n >= 0 frames that follow what this clip was given before.
-        last: no more frames will follow.
+        clip: state from `StreamingDecoder.open`.
+        codes: int64 [codebooks, n], the n >= 0 frames that follow this clip's previous piece.
+        last: whether this is the clip's last piece.
     """
 
     clip: ClipState
@@ -55,20 +55,20 @@ class Piece:
 
 
 class StreamingDecoder:
-    """Decodes clips piece by piece, many clips at a time. For one thread.
+    """Decodes clips piece by piece, many clips at a time. Not thread-safe.
 
-    Keeps a copy of the codec's decoder with its weight norms folded; the codec itself is left as it is.
+    Keeps a copy of the codec's decoder with its weight norms folded; the codec itself is not changed.
 
     Args:
-        codec: in eval mode. EnCodec streams, audiocraft's own and transformers', mono, stereo or interleaved, unless it
-            has a norm over time. Any other codec is decoded whole, each clip by itself, when its last piece comes.
-        micro_batch: clips in each run of the layers, always: a place without a clip repeats one. The same shape runs
-            the same kernels, so that a clip's samples are the same to the last bit whoever else is decoded.
+        codec: codec in eval mode. An EnCodec streams unless it has a norm over time: audiocraft's own and
+            transformers', mono, stereo or interleaved. Other codecs decode each whole clip alone, at its last piece.
+        micro_batch: clips in every run of the layers; a place without a clip repeats one. The same shape runs the same
+            kernels, so that a clip's samples are bit-identical whichever other clips are decoded.
 
     Attributes:
-        lookahead: frames after a frame that must be known before that frame's sound is final, 0 when causal; None where
-            nothing is final before the clip ends. At a clip's beginning causal layers that pad by reflection look
-            further, into the frames that they mirror: the first frames' sound waits for those.
+        lookahead: frames after a frame that must be known before that frame's sound is final; 0 for a causal codec,
+            None if no sound is final before the clip ends. At a clip's beginning, causal layers that pad by reflection
+            look further, into the frames that they mirror, so the first frames' sound waits for those.
     """
 
     lookahead: int | None
@@ -89,22 +89,22 @@ class StreamingDecoder:
             self.lookahead = steps * (self.lookahead + 1) - 1
 
     def open(self) -> ClipState:
-        """The state of a new clip."""
+        """Returns the state of a new clip."""
         return ClipState([stage.open() for stage in self._stages])
 
     @torch.inference_mode()
     def decode(self, pieces: Sequence[Piece]) -> list[Tensor]:
-        """Takes the next piece of some clips.
+        """Decodes the next piece of some clips.
 
         Args:
-            pieces: at most one of each clip.
+            pieces: at most one piece per clip.
 
         Returns:
-            float32 [channels, samples] for each piece, on the codec's device: the sound that became final with it,
+            float32 [channels, samples] for each piece, on the codec's device: the sound that this piece made final,
             possibly 0 samples.
 
         Raises:
-            ValueError: two pieces of one clip, a piece after the last, or a clip that ends between its two channels.
+            ValueError: a clip has two pieces, has a piece after its last, or ends between its two channels.
         """
         clips = [piece.clip for piece in pieces]
         if len(set(map(id, clips))) < len(clips):
@@ -122,12 +122,12 @@ class StreamingDecoder:
 
 @dataclass(slots=True, eq=False)
 class _History:
-    """What came of one clip, as far as it is still needed.
+    """The part of one clip's input that a stage still needs.
 
     Attributes:
-        kept: the latest of it, [rows, channels, time].
-        known: its length since the clip began.
-        done: of this, what has been passed on.
+        kept: the latest input, [rows, channels, time].
+        known: length of the input since the clip began.
+        done: length of the input whose output has been passed on.
     """
 
     kept: Tensor | None = None
@@ -135,31 +135,31 @@ class _History:
     done: int = 0
 
     def add(self, new: Tensor) -> None:
-        # A copy, the first time too: the caller may write its next codes where these were.
+        # Always a copy, because the caller may write its next codes to the same memory.
         self.kept = torch.cat([new] if self.kept is None else [self.kept, new], dim=-1)
         self.known += new.shape[-1]
 
     def since(self, first: int) -> Tensor:
-        """What came from position `first` on."""
+        """Returns the input from position `first` on."""
         assert self.kept is not None
         return self.kept[..., first - self.known + self.kept.shape[-1] :]
 
 
 class _Stage:
-    """A part of the decoder. Clips flow through it as [rows, channels, time]; what is interleaved stereo has two rows,
-    which are decoded by themselves, all else has one."""
+    """A part of the decoder. Its input is [rows, channels, time] per clip; interleaved stereo has two rows, which are
+    decoded separately, and everything else has one."""
 
     def open(self) -> Any:
-        """What the stage remembers of a clip that has not begun."""
+        """Returns the stage's memory of a clip that has not begun."""
         return _History()
 
     def feed(self, clips: list[Any], news: list[Tensor], lasts: list[bool]) -> list[Tensor]:
-        """Takes what is new of each clip into its memory, returns what is final by that."""
+        """Adds each clip's new input to its memory and returns the output that is final now."""
         raise NotImplementedError
 
 
 def _decoder_stages(codec: CompressionModel, rows: int, micro_batch: int) -> list[_Stage]:
-    """The stages from codes int64 [rows, codebooks, n] to sound [rows, channels, samples]."""
+    """Returns the stages from codes, int64 [rows, codebooks, n], to sound, [rows, channels, samples]."""
     if isinstance(codec, EncodecModel):
         layers = list(_folded_copy(codec.decoder).model)
     elif isinstance(codec, HFEncodecCompressionModel):
@@ -168,7 +168,7 @@ def _decoder_stages(codec: CompressionModel, rows: int, micro_batch: int) -> lis
         raise NotStreamable(type(codec).__name__)
     recurrent = [index for index, layer in enumerate(layers) if isinstance(layer, (StreamableLSTM, EncodecLSTM))]
     stages: list[_Stage] = []
-    # The first window is one of codes: looking its context up again is cheaper than keeping latents.
+    # The first window holds codes: looking up its context again is cheaper than keeping latents.
     read: Callable[[Tensor], Tensor] | None = codec.decode_latent
     for before, index in pairwise([-1, *recurrent, len(layers)]):
         stages.append(_Windowed(read, layers[before + 1 : index], rows, micro_batch))
@@ -180,8 +180,8 @@ def _decoder_stages(codec: CompressionModel, rows: int, micro_batch: int) -> lis
 
 @torch.no_grad()
 def _folded_copy(decoder: nn.Module) -> Any:
-    """A copy without weight norms, which would compute every weight anew in each run."""
-    # What a norm computed may still hang on its graph, and such a tensor can't be copied: hand the copy a free one.
+    """Returns a copy without weight norms, which would recompute every weight in each run."""
+    # A weight that a norm computed may still belong to an autograd graph and can't be copied: detach it for the copy.
     computed = [vars(layer)["weight"] for layer in decoder.modules() if "weight" in vars(layer)]
     folded = copy.deepcopy(decoder, {id(weight): weight.detach().clone() for weight in computed})
     layer: Any
@@ -189,7 +189,7 @@ def _folded_copy(decoder: nn.Module) -> Any:
         if any(isinstance(hook, WeightNorm) for hook in layer._forward_pre_hooks.values()):
             remove_weight_norm(layer)
         elif parametrize.is_parametrized(layer, "weight"):
-            # torch's removal would change the class, which copy and original share: leave that class instead.
+            # torch's own removal would change the class, which copy and original share: give the copy the plain class.
             weight = layer.weight.detach()
             layer.__class__ = parametrize.type_before_parametrizations(layer)
             del layer.parametrizations
@@ -197,14 +197,14 @@ def _folded_copy(decoder: nn.Module) -> Any:
         elif isinstance(layer, nn.LSTM):
             layer.flatten_parameters()
         elif isinstance(layer, EncodecConv1d):
-            # Sizes kept as tensors: on a GPU every read of one would wait for all the work before it.
+            # These sizes are tensors: on a GPU, each read of one would wait for all the work before it.
             for size in ("stride", "kernel_size", "padding_total"):
                 setattr(layer, size, getattr(layer, size).cpu())
     return folded
 
 
 class _Windowed(_Stage):
-    """Layers with a finite receptive field, after `read`, which takes each frame by itself."""
+    """Layers with a finite receptive field, after `read`, which converts each frame independently."""
 
     def __init__(
         self, read: Callable[[Tensor], Tensor] | None, layers: Sequence[nn.Module], rows: int, micro_batch: int
@@ -239,7 +239,7 @@ class _Windowed(_Stage):
 
 
 class _Recurrent(_Stage):
-    """The LSTM. It remembers of a clip its hidden and cell state, each [rows, layers, channels]."""
+    """The LSTM. Its memory of a clip is the hidden and the cell state, each [rows, layers, channels]."""
 
     def __init__(self, module: Any, rows: int, micro_batch: int) -> None:
         self._lstm = module.lstm
@@ -268,14 +268,14 @@ class _Recurrent(_Stage):
 
 
 class _SplitChannels(_Stage):
-    """Interleaved stereo: from codes [1, codebooks, n] to the left and the right channel's in two rows."""
+    """Splits interleaved stereo codes [1, codebooks, n] into the left and the right channel's, in two rows."""
 
     def __init__(self, codec: InterleaveStereoCompressionModel) -> None:
         self._codec = codec
 
     def feed(self, clips: list[_History], news: list[Tensor], lasts: list[bool]) -> list[Tensor]:
         steps = int(self._codec.num_virtual_steps)
-        # Before any clip's memory changes: the other clips can go on.
+        # Checked before any clip's memory changes, so that the other clips can continue.
         if any(
             last and (clip.known + new.shape[-1]) % steps for clip, new, last in zip(clips, news, lasts, strict=True)
         ):
@@ -291,7 +291,7 @@ class _SplitChannels(_Stage):
 
 
 class _WholeClip(_Stage):
-    """Any codec: keeps a clip's codes, and decodes them when they are complete."""
+    """Any codec: keeps a clip's codes and decodes them when they are complete."""
 
     def __init__(self, codec: CompressionModel) -> None:
         self._codec = codec

@@ -1,1 +1,1 @@
-"""From text and melody to the vectors that the language model attends to."""
+"""Converts text and melody to the vectors that the language model attends to."""

@@ -1,7 +1,7 @@
-"""The text encoder as CUDA graphs: a T5 of a dozen layers costs the host ten milliseconds of launches, and a graph one.
+"""The text encoder as CUDA graphs: a T5 of a dozen layers costs the host 10 ms of launches, a graph only one launch.
 
-There is one graph per length; a shorter text is padded, and the padding masked, so that its vectors depend on nothing
-but the text.
+There is one graph per length. A shorter text is padded and the padding masked, so that its vectors depend only on the
+text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class CapturedTextEncoder:
 
     Args:
         conditioner: on a GPU.
-        stream: on which the graphs are captured and replayed.
+        stream: stream on which the graphs are captured and replayed.
     """
 
     def __init__(self, conditioner: T5Conditioner, stream: torch.cuda.Stream) -> None:
@@ -31,8 +31,8 @@ class CapturedTextEncoder:
         self._mask: dict[int, torch.Tensor] = {}
         self._vectors: dict[int, torch.Tensor] = {}
         self._graphs: dict[int, CapturedGraph] = {}
-        # TensorFloat-32 has float16's precision, which the vectors are rounded to anyway, and float32's range, which
-        # T5 needs; and it takes half the time.
+        # TensorFloat-32 has float16's precision, to which the vectors are rounded anyway, and float32's range, which
+        # T5 needs. It takes half the time of float32.
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high")
         weights = {f"t5.{name}": weight for name, weight in conditioner.t5.named_parameters()}
@@ -46,12 +46,12 @@ class CapturedTextEncoder:
         torch.set_float32_matmul_precision(precision)
 
     def tokenize(self, text: str) -> Mapping[str, torch.Tensor]:
-        """A text's `input_ids` and `attention_mask`, int64 [1, tokens]."""
+        """Returns a text's `input_ids` and `attention_mask`, int64 [1, tokens]."""
         inputs: Mapping[str, torch.Tensor] = self._conditioner.tokenize([text])
         return inputs
 
     def __call__(self, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Encodes a text of at most 512 tokens, on the current stream: [1, tokens, dim]."""
+        """Encodes a text of at most 512 tokens on the current stream; returns [1, tokens, dim]."""
         tokens = inputs["input_ids"].shape[1]
         length = min(length for length in LENGTHS if length >= tokens)
         for static, given in ((self._ids, inputs["input_ids"]), (self._mask, inputs["attention_mask"])):

@@ -1,7 +1,7 @@
-"""From a request's text and melody to the vectors that the language model attends to, by audiocraft's conditioners.
+"""Converts a request's text and melody, by audiocraft's conditioners, to vectors that the language model attends to.
 
-Each request is conditioned alone: upstream pads the texts of a batch to one length, and lets attention see the padding.
-A GPU's captured text encoder rounds otherwise than upstream's (see `captured_text`).
+Each request is conditioned alone, because upstream pads the texts of a batch to one length and lets attention see the
+padding. A GPU's captured text encoder rounds differently from upstream's (see `captured_text`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Conditioner:
     """Runs an LM's conditioners.
 
     Raises:
-        CheckpointError: conditions that a request can't give, or a way of fusing them that the engine does not do.
+        CheckpointError: the LM needs conditions that no request has, or fuses them in a way that is not supported.
     """
 
     def __init__(self, lm: LMModel) -> None:
@@ -42,20 +42,20 @@ class Conditioner:
         self._captured: CapturedTextEncoder | None = None
         unknown = set(self._provider.conditioners) - {TEXT, MELODY}
         if unknown:
-            raise CheckpointError(f"this language model wants conditions that no request has: {', '.join(unknown)}")
+            raise CheckpointError(f"this language model needs conditions that no request has: {', '.join(unknown)}")
         for method in ("sum", "input_interpolate"):
             if self._fuser.fuse2cond.get(method):
-                raise CheckpointError(f"this language model fuses conditions by {method!r}, which the engine does not")
+                raise CheckpointError(f"this language model fuses conditions by {method!r}, which is not supported")
 
     def capture(self, stream: torch.cuda.Stream) -> None:
-        """Makes conditioning fast on a GPU, where text is all there is."""
+        """Makes conditioning fast on a GPU, if the LM is conditioned on text alone."""
         text = dict(self._provider.conditioners.items()).get(TEXT)
         if isinstance(text, T5Conditioner) and not (self.takes_melody or self.prepends):
             self._captured = CapturedTextEncoder(text, stream)
 
     @property
     def takes_melody(self) -> bool:
-        """Whether a melody can be given."""
+        """Whether requests may have a melody."""
         return MELODY in self._provider.conditioners
 
     @property
@@ -68,7 +68,7 @@ class Conditioner:
 
         Args:
             text: may be empty.
-            melody: float32 [channels, samples] at `sample_rate`; None for none.
+            melody: float32 [channels, samples] at `sample_rate`, or None.
 
         Raises:
             InvalidRequest: the text has too many tokens.
@@ -79,7 +79,7 @@ class Conditioner:
         if self.takes_melody:
             attributes.wav[MELODY] = self._wav_condition(melody, sample_rate)
         null = ClassifierFreeGuidanceDropout(p=1.0)([attributes])
-        # As upstream's generation does on a GPU: weights are float32, matrix products half precision.
+        # As in upstream's generation on a GPU, weights are float32 and matrix products half precision.
         with torch.autocast(self._device.type, torch.float16, enabled=self._device.type == "cuda"):
             tensors = self._provider(self._provider.tokenize([attributes, *null]))
         cross: list[torch.Tensor] = []
@@ -88,7 +88,7 @@ class Conditioner:
             if self._fuser.cond2fuse[name] == "cross":
                 cross.append(vectors)
             else:
-                prepended.insert(0, vectors)  # upstream puts each before those it has
+                prepended.insert(0, vectors)  # upstream prepends each to those before it
         conditions = Conditions(self._with_positions(_joined(cross)), _joined(prepended))
         for vectors in (conditions.cross, conditions.prepended):
             if vectors is not None:
@@ -100,11 +100,11 @@ class Conditioner:
         inputs = self._captured.tokenize(text)
         _check_length(text, inputs["input_ids"].shape[1])
         vectors = self._captured(inputs)
-        # No text is no token that counts: T5's conditioner multiplies them by 0.
+        # The vectors of an empty text are zeros: T5's conditioner multiplies them by 0.
         return Conditions(self._with_positions(torch.cat([vectors, torch.zeros_like(vectors)])), None)
 
     def _wav_condition(self, melody: torch.Tensor | None, sample_rate: int) -> Any:
-        if melody is None:  # upstream's own sign of an absent melody
+        if melody is None:  # upstream's encoding of an absent melody
             nothing = torch.zeros((1, 1, 1), device=self._device)
             return WavCondition(nothing, torch.tensor([0], device=self._device), [sample_rate], [None])
         length = torch.tensor([melody.shape[-1]], device=self._device)

@@ -1,1 +1,1 @@
-"""What differs between a CPU and a GPU: threads, streams and graphs."""
+"""Handles what differs between a CPU and a GPU: threads, streams and graphs."""

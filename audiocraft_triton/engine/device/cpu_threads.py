@@ -1,4 +1,4 @@
-"""How many CPU threads share the work of a step."""
+"""Limits the number of CPU threads that share the work of a step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import torch
 
 SMALL_MODEL = 8_000_000
-"""Parameters: with fewer, waking other threads some sixty times a step takes longer than what they would do."""
+"""Number of parameters below which waking other threads some sixty times a step takes longer than their work."""
 
 
 def settle_step_thread(parameters: int) -> None:
@@ -17,11 +17,11 @@ def settle_step_thread(parameters: int) -> None:
 
 
 def compute_alone() -> None:
-    """Makes the calling thread run its torch operations by itself, and leaves all other threads as they are."""
+    """Makes the calling thread run its torch operations alone; does not affect other threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    # torch's setting is the calling thread's own, and also what threads begin with that come later: another thread
-    # sets that part back.
+    # torch's setting applies to the calling thread and is the default of later threads: another thread restores the
+    # default.
     restoring = threading.Thread(target=torch.set_num_threads, args=(before,))
     restoring.start()
     restoring.join()

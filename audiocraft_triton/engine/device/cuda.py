@@ -1,4 +1,4 @@
-"""Streams, events and graphs of a GPU; on a CPU there are none."""
+"""Streams, events and graphs of a GPU; a CPU has none."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 
 def new_stream(device: torch.device) -> torch.cuda.Stream | None:
-    """A stream of one's own on a GPU, so that one thread's work does not wait for another's."""
+    """Returns a new stream on a GPU, so that one thread's work does not wait for another's; None on a CPU."""
     if device.type != "cuda":
         return None
     stream: torch.cuda.Stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
@@ -18,22 +18,22 @@ def new_stream(device: torch.device) -> torch.cuda.Stream | None:
 
 
 def on_stream(stream: torch.cuda.Stream | None) -> AbstractContextManager[object]:
-    """Makes a stream the current one of this thread."""
+    """Makes a stream this thread's current stream; does nothing for None."""
     return nullcontext() if stream is None else torch.cuda.stream(stream)
 
 
 def recorded_event() -> torch.cuda.Event:
-    """An event that is reached when what was asked of the current stream so far is done."""
+    """Records and returns an event that is reached when all work queued on the current stream so far is done."""
     event = torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record()
     return event
 
 
 class CapturedTensors:
-    """What a CUDA graph was captured for: it replays on the same addresses, whatever lies there by then.
+    """The tensors for which a CUDA graph was captured; it replays on their addresses, whatever is there by then.
 
     Args:
-        tensors: names and gives those that the graph reads and writes, as they are now.
+        tensors: returns the current tensors that the graph reads and writes, by name.
     """
 
     REMEDY = (
@@ -46,7 +46,7 @@ class CapturedTensors:
         self._captured = {name: _place(tensor) for name, tensor in tensors().items()}
 
     def check(self) -> None:
-        """Raises RuntimeError where a tensor was replaced; writing to one is fine."""
+        """Raises RuntimeError if a tensor was replaced; writing to one is allowed."""
         current = {name: _place(tensor) for name, tensor in self._tensors().items()}
         if current == self._captured:
             return
@@ -61,15 +61,15 @@ class CapturedTensors:
 
 
 class CapturedGraph:
-    """A CUDA graph: one launch instead of some hundred, with the host free meanwhile.
+    """A CUDA graph: one launch instead of some hundred, during which the host is free.
 
     Captures a function without arguments or results, which reads and writes tensors of fixed addresses.
 
     Args:
-        work: is run for warm-up first (kernels are compiled and libraries set up then, which can't be captured), so
-            whatever it advances must be harmless or set anew afterwards.
-        stream: on which it is warmed up, captured and replayed.
-        tensors: those that `work` reads and writes and that somebody could replace, by name.
+        work: the function. It runs as a warm-up first, because compiling kernels and initialising libraries can't be
+            captured, so any state that it advances must be harmless or reset afterwards.
+        stream: stream on which it is warmed up, captured and replayed.
+        tensors: returns the tensors that `work` reads and writes and that could be replaced, by name.
     """
 
     WARM_UPS = 3
@@ -84,8 +84,8 @@ class CapturedGraph:
             for _ in range(self.WARM_UPS):
                 work()
         stream.synchronize()
-        # cuBLAS keeps a workspace per stream: the graph gets its own, which nobody else uses or frees (as torch's
-        # own graphs in torch._inductor do it).
+        # cuBLAS keeps a workspace per stream: the graph gets its own, which nothing else uses or frees, as torch's own
+        # graphs in torch._inductor do.
         torch._C._cuda_clearCublasWorkspaces()
         with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
             work()
@@ -93,10 +93,10 @@ class CapturedGraph:
         self._captured = CapturedTensors(tensors)
 
     def __call__(self) -> None:
-        """Replays.
+        """Replays the graph.
 
         Raises:
-            RuntimeError: the current stream or a tensor is not the one that the graph was captured for.
+            RuntimeError: the current stream or a tensor is not the one for which the graph was captured.
         """
         current = torch.cuda.current_stream()
         if current != self._stream:
@@ -110,7 +110,7 @@ class CapturedGraph:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a tensor lies and how it is read."""
+    """A tensor's address and layout."""
 
     address: int
     shape: tuple[int, ...]

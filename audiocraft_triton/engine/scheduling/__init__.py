@@ -1,1 +1,1 @@
-"""Which request runs when: the admission queue, slots, continuous batching, metrics."""
+"""Schedules requests: the admission queue, slots, continuous batching and metrics."""

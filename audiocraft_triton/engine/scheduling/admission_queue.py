@@ -1,4 +1,4 @@
-"""Requests that wait for a slot: bounded, first come first served."""
+"""A bounded queue of requests that wait for a slot, first in, first out."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from audiocraft_triton.engine.scheduling.preparation import Prepared
 
 
 class AdmissionQueue:
-    """A queue of (request, what it needs), for any number of callers and one engine thread.
+    """A queue of requests and their prepared inputs, for any number of callers and one engine thread.
 
     Args:
-        places: requests that may wait beside those that have a slot.
+        places: requests that may wait in addition to those in slots.
         slots: requests that can run at once.
     """
 
@@ -24,20 +24,20 @@ class AdmissionQueue:
         self._slots = slots
         self._changed = threading.Condition()
         self._requests: deque[tuple[GenerationHandle, Prepared]] = deque()
-        self._admitted = 0  # requests that are being prepared, wait or have a slot
+        self._admitted = 0  # requests that are being prepared, are waiting or have a slot
         self._closed: str | None = None
 
     def __len__(self) -> int:
         return len(self._requests)
 
     def reserve(self, *, wait: bool = False) -> None:
-        """Takes a place, before a request is prepared.
+        """Reserves a place before a request is prepared.
 
         Args:
-            wait: until there is one.
+            wait: whether to wait until there is a place.
 
         Raises:
-            Overloaded: too many are waiting.
+            Overloaded: too many requests are waiting.
             RuntimeError: the engine is closed.
         """
         with self._changed:
@@ -46,20 +46,20 @@ class AdmissionQueue:
             if self._closed:
                 raise RuntimeError(self._closed)
             if self._is_full():
-                raise Overloaded(f"{self._places} requests are waiting already: try again later")
+                raise Overloaded(f"{self._places} requests are already waiting: try again later")
             self._admitted += 1
 
     def give_back(self) -> None:
-        """Gives back the place of a request that could not be prepared, or that has left its slot."""
+        """Returns the place of a request that could not be prepared, or that has left its slot."""
         with self._changed:
             self._admitted -= 1
             self._changed.notify_all()
 
     def enter(self, generation: GenerationHandle, prepared: Prepared) -> None:
-        """Queues a request on the place that was reserved for it.
+        """Queues a request in the place that was reserved for it.
 
         Raises:
-            RuntimeError: the engine was closed meanwhile.
+            RuntimeError: the engine was closed in the meantime.
         """
         with self._changed:
             if self._closed:
@@ -69,12 +69,12 @@ class AdmissionQueue:
             self._changed.notify_all()
 
     def next(self) -> tuple[GenerationHandle, Prepared] | None:
-        """Takes out the request that has waited longest, for a slot; None where none waits."""
+        """Removes and returns the request that has waited longest; None if none is waiting."""
         with self._changed:
             return self._requests.popleft() if self._requests else None
 
     def drop(self, unwanted: Callable[[GenerationHandle], bool]) -> None:
-        """Sends those away of whom `unwanted` is true."""
+        """Removes the requests for which `unwanted` is true."""
         with self._changed:
             if self._requests:
                 before = len(self._requests)
@@ -83,13 +83,13 @@ class AdmissionQueue:
                 self._changed.notify_all()
 
     def wait(self) -> bool:
-        """Waits until somebody is here; False when the room is closed and empty."""
+        """Waits until a request is in the queue; returns False if the queue is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._requests or self._closed is not None)
             return bool(self._requests)
 
     def close(self, because: BaseException | None = None) -> None:
-        """Lets nobody in any more, and says why where the engine failed; who is here may stay."""
+        """Refuses further requests, giving the reason if the engine failed; waiting requests may stay."""
         with self._changed:
             self._closed = "the engine is closed" if because is None else f"the engine failed: {because}"
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""What an operator asks of an engine: the engine counts, whoever publishes takes snapshots. No Prometheus in it."""
+"""An engine's metrics for operators: the engine counts, and a publisher takes snapshots. Independent of Prometheus."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(slots=True)
 class Snapshot:
-    """Totals since the engine started, the state now, and what was observed since the snapshot before.
+    """Totals since the engine started, the current state, and the observations since the previous snapshot.
 
     Attributes:
         slots: requests that can run at once.
         active: requests that occupy a slot.
-        waiting: requests that wait for one.
+        waiting: requests that wait for a slot.
         frames: token frames generated; prompts don't count.
-        audio_seconds: the same as sound.
-        completed, cancelled, expired, rejected, failed: requests by how they ended; rejected ones never waited.
+        audio_seconds: duration of those frames.
+        completed, cancelled, expired, rejected, failed: requests by outcome; rejected ones never waited.
         step_seconds: duration of each step, in order.
-        first_audio_seconds: from submission to the first chunk, one a request.
+        first_audio_seconds: time from submission to the first chunk, one value per request.
     """
 
     slots: int = 0
@@ -36,10 +36,10 @@ class Snapshot:
 
 
 class EngineMetrics:
-    """Thread-safe counts of one engine."""
+    """Thread-safe metrics of one engine."""
 
     MAX_OBSERVATIONS = 10_000
-    """Observations kept while nobody takes a snapshot; the oldest go first."""
+    """Most observations kept until the next snapshot; the oldest are dropped first."""
 
     def __init__(self, slots: int, frame_rate: float) -> None:
         self._frame_rate = frame_rate
@@ -47,29 +47,29 @@ class EngineMetrics:
         self._now = Snapshot(slots=slots)
 
     def occupancy(self, active: int, waiting: int) -> None:
-        """How many requests run and wait now."""
+        """Sets the number of requests that run and that wait now."""
         with self._lock:
             self._now.active, self._now.waiting = active, waiting
 
     def step(self, seconds: float, frames: int) -> None:
-        """One step for all slots, which took `seconds` and completed `frames` new frames over all of them."""
+        """Records one step for all slots, which took `seconds` and completed `frames` new frames in total."""
         with self._lock:
             self._now.frames += frames
             self._now.audio_seconds = self._now.frames / self._frame_rate
             _keep(self._now.step_seconds, seconds, self.MAX_OBSERVATIONS)
 
     def first_audio(self, seconds: float) -> None:
-        """A request's first chunk left, `seconds` after its submission."""
+        """Records that a request's first chunk was sent `seconds` after its submission."""
         with self._lock:
             _keep(self._now.first_audio_seconds, seconds, self.MAX_OBSERVATIONS)
 
     def ended(self, how: str) -> None:
-        """A request ended: "completed", "cancelled", "expired", "rejected" or "failed"."""
+        """Counts a request that ended: "completed", "cancelled", "expired", "rejected" or "failed"."""
         with self._lock:
             setattr(self._now, how, getattr(self._now, how) + 1)
 
     def snapshot(self) -> Snapshot:
-        """Everything up to now; the observations are handed over, the totals stay."""
+        """Returns all metrics up to now; observations are moved to the snapshot, totals stay."""
         with self._lock:
             taken = self._now
             self._now = replace(taken, step_seconds=[], first_audio_seconds=[])

@@ -1,6 +1,6 @@
-"""What a request needs before it can have a slot: its prompt encoded, its text understood.
+"""Prepares a request for its slot: encodes its prompt and its conditions.
 
-The engine's thread is spared this, and with it those who run; on a GPU it happens on a stream of its own, beside them.
+This runs outside the engine's thread, so that it does not delay running requests; on a GPU it has its own stream.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Prepared:
     """A request ready for a slot.
 
     Attributes:
-        frames: of the whole clip.
+        frames: frames of the whole clip.
         prompt: the clip's first frames, int64 [codebooks, n] on the CPU.
-        plan: its windows; the first one is taken away when the next begins.
-        conditions: of the first window.
+        plan: the clip's windows; the first one is removed when the next begins.
+        conditions: conditions of the first window.
     """
 
     frames: int
@@ -36,10 +36,10 @@ class Prepared:
 
 
 class Preparation:
-    """Prepares requests, one at a time, in a thread of its own: a crowd of callers would fight for the interpreter.
+    """Prepares requests one at a time in a separate thread, so that many callers don't compete for the interpreter.
 
     Args:
-        model: whose encoders are used.
+        model: model whose encoders are used.
         graphs: on a GPU, whether the text encoder is captured as CUDA graphs.
     """
 
@@ -52,7 +52,7 @@ class Preparation:
                 model.conditioner.capture(self._stream)
 
     def prepare(self, request: GenerationRequest) -> Prepared:
-        """Encodes a request's prompt and conditions; waits for those who came before.
+        """Encodes a request's prompt and conditions; waits for earlier requests.
 
         Raises:
             InvalidRequest: the text has too many tokens.

@@ -1,7 +1,7 @@
-"""Continuous batching: which request occupies which slot, when it enters and when it leaves.
+"""Continuous batching: decides which request occupies which slot, when it enters and when it leaves.
 
-One thread admits waiting requests into free slots, runs one step for all of them, hands complete frames over to be
-decoded, and looks after every request between two steps: whoever is cancelled or too late leaves at once.
+One thread admits waiting requests into free slots, runs one step for all of them, and passes complete frames on to be
+decoded. Between two steps it checks every request: one that is cancelled or past its timeout leaves at once.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from audiocraft_triton.engine.scheduling.preparation import Prepared
 from audiocraft_triton.engine.scheduling.windows import Window
 
 ADMISSIONS_PER_STEP = 4
-"""Requests that enter between two steps while others run: what prepares a slot holds those up."""
+"""Most requests that enter between two steps while others run, because preparing a slot delays those."""
 STEPS_IN_FLIGHT = 2
-"""Steps that the host may be ahead of a GPU: one keeps it busy, and a cancelled request leaves within three."""
+"""Steps that the host may be ahead of a GPU. One keeps the GPU busy; a cancelled request leaves within three."""
 
 
 @dataclass(slots=True)
@@ -48,13 +48,14 @@ class Running:
     """A request in a slot.
 
     Attributes:
-        generation: whose it is.
-        slot: where.
-        clip: its sound.
+        generation: the request's handle.
+        slot: index of the slot.
+        clip: the request's sound.
         draw_keys: int64 [frames, codebooks], see `randomness`.
-        plan: its windows that are yet to come, the first is the current one.
-        conditions: of the current window.
-        column: the next one to fill in the current window; `columns` ends it.
+        plan: the remaining windows, the current one first.
+        conditions: conditions of the current window.
+        column: the next column to fill in the current window.
+        columns: number of columns of the current window.
         complete: frames of the clip that have all their codebooks.
     """
 
@@ -73,15 +74,15 @@ class Scheduler:
     """Runs requests on one device.
 
     Attributes:
-        waiting: where requests enter.
-        metrics: what was done and is being done.
+        waiting: queue in which requests enter.
+        metrics: the engine's metrics.
 
     Args:
-        model: what generates.
-        slots: the device's state of all slots.
-        max_waiting: requests that may wait beside those in slots.
-        diffusion: decodes `decoder="multiband_diffusion"`.
-        graphs: on a GPU, whether steps are captured as a CUDA graph (or run eagerly, for comparison).
+        model: the model that generates.
+        slots: state of all slots on the device.
+        max_waiting: requests that may wait in addition to those in slots.
+        diffusion: decoder for `decoder="multiband_diffusion"`.
+        graphs: on a GPU, whether steps are captured as a CUDA graph or, for comparison, run eagerly.
     """
 
     def __init__(
@@ -98,8 +99,8 @@ class Scheduler:
         self._running: dict[int, Running] = {}
         self._free = set(range(slots.count))
         self.waiting = AdmissionQueue(max_waiting, slots.count)
-        # What is handed on refers to the counters alone: a reference back to here would be a cycle, which keeps a
-        # closed engine's memory until the garbage collector comes.
+        # The callbacks refer only to the metrics: a reference to the scheduler would be a cycle, which would keep a
+        # closed engine's memory until the garbage collector runs.
         self._end = partial(_end, self.metrics)
         self._sound = SoundDecoder(model, diffusion, partial(_first_chunk, self.metrics), self._end)
         self._stream = new_stream(model.transformer.device)
@@ -113,7 +114,7 @@ class Scheduler:
         self._thread.start()
 
     def close(self) -> None:
-        """Finishes what runs and waits, then stops."""
+        """Finishes running and waiting requests, then stops."""
         self.waiting.close()
         self._thread.join()
         self._sound.close()
@@ -131,7 +132,7 @@ class Scheduler:
                     if self._running:
                         self._advance()
                         self._report_occupancy()
-        except Exception as error:  # nothing works any more, a lost device say: nobody may wait for ever
+        except Exception as error:  # nothing works any more, for example without a device: no caller may wait for ever
             self.waiting.close(because=error)
             self.waiting.drop(partial(self._fail, error))
             for running in self._running.values():
@@ -142,7 +143,7 @@ class Scheduler:
         return True
 
     def _drop_stopped(self) -> None:
-        """Frees the places of requests that must not go on."""
+        """Frees the places of requests that must not continue."""
         for running in list(self._running.values()):
             if self._must_stop(running.generation):
                 self._release(running)
@@ -154,7 +155,7 @@ class Scheduler:
         return generation.ended
 
     def _admit(self) -> None:
-        """Fills free slots with those who wait, the longest first."""
+        """Fills free slots with waiting requests, the one that has waited longest first."""
         most = ADMISSIONS_PER_STEP if self._running else self._slots.count
         for _ in range(most):
             if not self._free or (entry := self.waiting.next()) is None:
@@ -164,7 +165,7 @@ class Scheduler:
             self._free.remove(slot)
             try:
                 self._enter(generation, prepared, slot)
-            except Exception as error:  # its caller's to see; the others run
+            except Exception as error:  # its own caller receives it; the others continue
                 self._running.pop(slot, None)
                 self._slots.release(slot)
                 self._free.add(slot)
@@ -201,12 +202,12 @@ class Scheduler:
         )
 
     def _advance(self) -> None:
-        """One step for all slots, and what follows from it for each."""
+        """Runs one step for all slots and updates each request."""
         started = time.perf_counter()
         try:
             self._step()
             new_frames = self._go_on()
-        except Exception as error:  # nobody's result can be trusted any more; those who wait may have better luck
+        except Exception as error:  # no running request's result can be trusted; waiting ones may succeed
             for running in list(self._running.values()):
                 self._end(running.generation, error)
                 self._release(running)
@@ -214,7 +215,7 @@ class Scheduler:
             self.metrics.step(time.perf_counter() - started, new_frames)
 
     def _go_on(self) -> int:
-        """Every request's own bookkeeping after a step; returns how many new frames are complete."""
+        """Updates every running request after a step; returns how many new frames are complete."""
         self._steps += 1
         new_frames = 0
         for running in list(self._running.values()):
@@ -230,9 +231,9 @@ class Scheduler:
         return new_frames
 
     def _step(self) -> None:
-        """Runs the model; on a GPU this returns while it runs.
+        """Runs the model; on a GPU this returns while the model runs.
 
-        Wherever the number of rows would change how a row is rounded, all slots are computed.
+        If the number of rows would change how a row is rounded, all slots are computed.
         """
         if self._captured is not None:
             self._captured()
@@ -257,12 +258,12 @@ class Scheduler:
                 running.conditions = self._model.condition(running.generation.request, running.plan[0], of_several=True)
                 self._occupy(running)
             self._begin_window(running, tail.cpu())
-        except Exception as error:  # its caller's to see; the others run
+        except Exception as error:  # its own caller receives it; the others continue
             self._end(running.generation, error)
             self._release(running)
 
     def _hand_over(self, running: Running, stops: list[int]) -> None:
-        """Gives the sound thread the frames up to each of `stops`, which are not given yet."""
+        """Passes the frames up to each of `stops` that were not passed on yet to the sound thread."""
         clip, offset = running.clip, running.plan[0].offset
         for stop in stops:
             if stop == clip.handed:
@@ -287,6 +288,6 @@ def _first_chunk(metrics: EngineMetrics, generation: GenerationHandle) -> None:
 
 
 def _end(metrics: EngineMetrics, generation: GenerationHandle, error: BaseException | None) -> None:
-    """Ends a request once, whichever thread comes first."""
+    """Ends a request once, whichever thread does it first."""
     outcomes = {type(None): "completed", Cancelled: "cancelled", DeadlineExceeded: "expired"}
     generation.end(error, partial(metrics.ended, outcomes.get(type(error), "failed")))

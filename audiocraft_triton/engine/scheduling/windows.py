@@ -1,4 +1,4 @@
-"""Clips longer than the model's window: each window continues the end of the one before (audiocraft's extension)."""
+"""Plans clips longer than the model's window: each window continues the previous one's end (audiocraft's extension)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class Window:
     """One run of the model, in frames.
 
     Attributes:
-        offset: where the window begins in the clip.
-        prompt: how many of its frames are known: those of the window before, or of the continuation.
-        frames: its length, prompt included.
+        offset: first frame of the window in the clip.
+        prompt: number of its frames that are known, from the previous window or the continuation.
+        frames: length of the window, prompt included.
     """
 
     offset: int
@@ -21,13 +21,13 @@ class Window:
 
 
 def windows(total: int, prompt: int, longest: int, stride: int) -> list[Window]:
-    """The windows of a clip.
+    """Plans the windows of a clip.
 
     Args:
         total: frames of the clip, prompt included.
         prompt: frames that are given; fewer than `total` and than `longest`.
         longest: frames of the model's window.
-        stride: frames by which one window begins after the one before.
+        stride: frames between the beginnings of two consecutive windows.
     """
     if total <= longest:
         return [Window(0, prompt, total)]
