@@ -1,1 +1,1 @@
-"""Data and training of the demo checkpoints, and what measures them."""
+"""Builds the demo checkpoints' training data, trains the checkpoints and measures them."""

@@ -1,7 +1,7 @@
-"""`python -m training`: the stages that lead from nothing to the demo checkpoints; the README beside this says how.
+"""`python -m training`: the stages that build the demo checkpoints from nothing, as the README in this folder explains.
 
-Every training stage goes on where the last call with the same --state stopped, and trains on several GPUs under
-`torchrun --nproc-per-node N -m training …`. Exit status 3 means: out of --minutes, not finished.
+Every training stage resumes where the last call with the same --state stopped, and trains on several GPUs under
+`torchrun --nproc-per-node N -m training …`. Exit status 3 means that --minutes ran out before the stage finished.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ class Kind(str, Enum):
 
 
 KindArgument = Annotated[Kind, typer.Argument(help="Which of the two demo checkpoints.")]
-Out = Annotated[Path, typer.Option(help="Checkpoint folder that the result is written into, in audiocraft's layout.")]
-# Not --run: torchrun takes that for an abbreviation of its own --run-path.
+Out = Annotated[Path, typer.Option(help="Checkpoint folder for the result, in audiocraft's layout.")]
+# Not --run: torchrun would take that for an abbreviation of its own --run-path.
 Run = Annotated[
-    Path, typer.Option("--state", help="Folder of the training's state and TensorBoard logs; resumed if it exists.")
+    Path, typer.Option("--state", help="Folder for state and TensorBoard logs; the training resumes if it exists.")
 ]
-Minutes = Annotated[float | None, typer.Option(min=0, help="Stop, saved, after this long. Default: when done.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Steps in all. Default: the recipe's.")]
-Workers = Annotated[int, typer.Option(min=1, max=256, help="Processes that compute.")]
-Count = typer.Option(min=0, max=1_000_000, help="Clips of this split.")
+Minutes = Annotated[float | None, typer.Option(min=0, help="Save and stop after this long. Default: run until done.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Total number of steps. Default: the recipe's.")]
+Workers = Annotated[int, typer.Option(min=1, max=256, help="Number of worker processes.")]
+Count = typer.Option(min=0, max=1_000_000, help="Number of clips in this split.")
 WORKERS = os.cpu_count() or 1
 
 
 @app.command("music-data")
 def music_data(
-    out: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    out: Annotated[Path, typer.Option(help="Folder for the dataset.")],
     train: Annotated[int, Count] = 12_000,
     validation: Annotated[int, Count] = 240,
     test: Annotated[int, Count] = 240,
@@ -63,16 +63,16 @@ def music_data(
 
 @app.command("sound-data")
 def sound_data(
-    out: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    out: Annotated[Path, typer.Option(help="Folder for the dataset.")],
     train: Annotated[int, Count] = 6_000,
     validation: Annotated[int, Count] = 240,
     test: Annotated[int, Count] = 240,
     samples: Annotated[
-        Path | None, typer.Option(help="Folder that `samples` wrote. Default: fetched beside the dataset.")
+        Path | None, typer.Option(help="Folder that `samples` wrote. Default: fetched next to the dataset.")
     ] = None,
     workers: Workers = WORKERS,
 ) -> None:
-    """Makes sound effects of 10 s, from formulas and CC0 recordings: 17 hours by default, 2 GB."""
+    """Makes sound effects of 10 s from formulas and CC0 recordings: 17 hours by default, 2 GB."""
     from training.data.sounds import build_sounds
 
     with _clear_errors():
@@ -100,7 +100,7 @@ def codec(
     minutes: Minutes = None,
     steps: Steps = None,
 ) -> None:
-    """Trains an EnCodec with three discriminators as adversaries."""
+    """Trains an EnCodec against three discriminators."""
     from training import codec as stage
 
     with _clear_errors():
@@ -111,7 +111,7 @@ def codec(
 @app.command()
 def diffusion(
     data: Annotated[Path, typer.Option(help="Folder with audio files of any format and rate, at any depth.")],
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder with the codec whose codes it decodes.")],
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder with the codec whose codes are decoded.")],
     run: Run,
     out: Out,
     minutes: Minutes = None,
@@ -127,10 +127,10 @@ def diffusion(
 
 @app.command()
 def tokens(
-    data: Annotated[Path, typer.Option(help="Folder of a dataset with a manifest.")],
+    data: Annotated[Path, typer.Option(help="Dataset folder with a manifest.")],
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder with the codec.")],
     out: Annotated[Path, typer.Option(help="Folder for the codes and captions.")],
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Clips encoded at a time.")] = 32,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Number of clips encoded at a time.")] = 32,
 ) -> None:
     """Encodes a dataset for the language model."""
     from training.tokens import encode_dataset
@@ -148,7 +148,7 @@ def language_model(
     minutes: Minutes = None,
     steps: Steps = None,
 ) -> None:
-    """Trains the language model, its T5 text encoder and the encoder's vocabulary."""
+    """Trains the language model together with its T5 text encoder, whose vocabulary it learns from the captions."""
     from training import language_model as stage
 
     with _clear_errors():
@@ -158,11 +158,11 @@ def language_model(
 
 @app.command()
 def generate(
-    checkpoint: Annotated[Path, typer.Option(help="Folder of a whole checkpoint.")],
-    data: Annotated[Path, typer.Option(help="Folder of a dataset: its captions are the prompts.")],
+    checkpoint: Annotated[Path, typer.Option(help="Folder of a complete checkpoint.")],
+    data: Annotated[Path, typer.Option(help="Dataset folder; its captions are the prompts.")],
     out: Annotated[Path, typer.Option(help="Folder for the clips.")],
     clips: Annotated[int, typer.Option(min=1, max=100_000, help="How many.")] = 400,
-    seconds: Annotated[float, typer.Option(min=0.1, max=30, help="Length of each.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=30, help="Length of each clip in seconds.")] = 10.0,
 ) -> None:
     """Generates clips, for `audiocraft-triton train-discriminators --generated`."""
     from training.generated import generate_clips
@@ -173,16 +173,16 @@ def generate(
 
 @app.command()
 def measure(
-    checkpoints: Annotated[Path, typer.Option(help="Folder with music/ and sound/.")],
-    out: Annotated[Path, typer.Option(help="Folder for measures.json, MODEL_CARD.md, pictures.")],
+    checkpoints: Annotated[Path, typer.Option(help="Folder that holds the checkpoints music/ and sound/.")],
+    out: Annotated[Path, typer.Option(help="Folder for measures.json, MODEL_CARD.md and the pictures.")],
     recordings: Annotated[
-        Path | None, typer.Option(help="Folder of recorded audio to score too; reported, whatever it is.")
+        Path | None, typer.Option(help="Folder of recorded audio to score as well; reported without a target.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, max=64, help="Clips of each prompt.")] = 8,
+    seeds: Annotated[int, typer.Option(min=1, max=64, help="Number of clips per prompt.")] = 8,
 ) -> None:
-    """Measures codecs, language models and discriminators on data they never saw: five minutes on two cores.
+    """Measures codecs, language models and discriminators on data they never saw; takes five minutes on two cores.
 
-    How the checkpoints were trained is read from their facts.json, and goes into the model card with the measures.
+    The model card combines the measures with the facts about the training from the checkpoints' facts.json.
     """
     from rich.console import Console
 
@@ -213,7 +213,7 @@ def _fetch_samples(folder: Path) -> None:
 
 def _end(finished: bool) -> None:
     if not finished:
-        typer.echo("out of time: the same command goes on from here")
+        typer.echo("out of time: repeat the command to resume from here")
         raise typer.Exit(OUT_OF_TIME)
 
 

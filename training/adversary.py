@@ -1,4 +1,4 @@
-"""The adversary of codec training: the three discriminators as one."""
+"""The adversary of codec training: three discriminators combined into one."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from training.upstream import (
 
 @dataclass(frozen=True, slots=True)
 class AdversarySizes:
-    """Constructor arguments of audiocraft's three discriminators. Never shipped: sized for speed."""
+    """Constructor arguments of audiocraft's three discriminators. They are sized for speed and never shipped."""
 
     mpd: Mapping[str, Any] = field(
         default_factory=lambda: {
             "periods": [2, 3, 5, 7, 11], "filters": 4, "max_filters": 64, "kernel_sizes": [5, 3],
         }
     )  # fmt: skip
-    # Whole convolutions in place of the usual grouped ones: at these widths they are faster on a GPU.
+    # Ungrouped convolutions instead of the usual grouped ones: at these widths they are faster on a GPU.
     msd: Mapping[str, Any] = field(
         default_factory=lambda: {
             "scale_norms": ["weight_norm"] * 3, "filters": 8, "max_filters": 64, "groups": [1, 1, 1, 1],
@@ -45,10 +45,10 @@ class AdversarySizes:
 
 
 class JointDiscriminator(nn.Module):
-    """All sub-discriminators of a `DiscriminatorSet` in one list, as `AdversarialLoss` wants them.
+    """Lists all sub-discriminators of a `DiscriminatorSet` in one module, as `AdversarialLoss` expects them.
 
-    One list, not three losses, because the balancer needs a gradient of its own for every loss. On a GPU the layers
-    compute in bfloat16; logits and feature maps come back as float32.
+    One list rather than three losses, because the balancer needs a separate gradient for every loss. On a GPU the
+    layers compute in bfloat16; logits and feature maps are returned as float32.
     """
 
     def __init__(self, discriminators: DiscriminatorSet) -> None:
@@ -56,7 +56,7 @@ class JointDiscriminator(nn.Module):
         self.discriminators = discriminators
 
     def forward(self, waveform: torch.Tensor) -> tuple[list[torch.Tensor], list[list[torch.Tensor]]]:
-        """Args: waveform: float32 [B, 1, samples]. Returns: logits and feature maps, per sub-discriminator."""
+        """Scores waveforms, float32 [B, 1, samples]; returns logits and feature maps per sub-discriminator."""
         logits: list[torch.Tensor] = []
         feature_maps: list[list[torch.Tensor]] = []
         with torch.autocast("cuda", torch.bfloat16, enabled=waveform.is_cuda):
@@ -68,7 +68,7 @@ class JointDiscriminator(nn.Module):
 
 
 def make_adversary(sizes: AdversarySizes, device: torch.device, betas: tuple[float, float]) -> AdversarialLoss:
-    """The discriminators with their optimizer (in `state_dict` too), hinge loss and feature matching."""
+    """Builds the discriminators with their optimizer (also in `state_dict`), hinge loss and feature matching."""
     config = OmegaConf.create({"mpd": dict(sizes.mpd), "msd": dict(sizes.msd), "msstftd": dict(sizes.msstftd)})
     adversary = JointDiscriminator(DiscriminatorSet.build(config)).to(device).train()
     make_responsive(adversary)

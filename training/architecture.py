@@ -1,4 +1,4 @@
-"""The architecture of the demo's checkpoints, as audiocraft's configs: small, and otherwise what MusicGen is."""
+"""The architecture of the demo checkpoints as audiocraft configs: MusicGen's architecture at small sizes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT_ENCODER_FOLDER = "t5"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What sets the music checkpoint and the sound checkpoint apart."""
+    """The settings that differ between the music checkpoint and the sound checkpoint."""
 
     folder: str
     sample_rate: int
@@ -32,11 +32,11 @@ class Shape:
     """The sizes of a checkpoint.
 
     Attributes:
-        dim, layers, heads: of the language model.
-        card: size of each codebook.
+        dim, layers, heads: sizes of the language model.
+        card: number of entries in each codebook.
         codec_filters: channels of EnCodec's outermost layer.
-        latent: width of what EnCodec quantizes.
-        text_width, text_layers, text_heads, text_head_width, text_feed_forward: of the T5.
+        latent: width of the latents that EnCodec quantizes.
+        text_width, text_layers, text_heads, text_head_width, text_feed_forward: sizes of the T5.
     """
 
     dim: int
@@ -61,7 +61,7 @@ SOUND = Kind("sound", 16_000, (8, 5, 4, 2), 10.0, seed=2209)
 
 
 def codec_config(kind: Kind, shape: Shape) -> DictConfig:
-    """The config in compression_state_dict.bin."""
+    """Returns the config that compression_state_dict.bin holds."""
     return OmegaConf.create(
         {
             "compression_model": "encodec",
@@ -92,7 +92,7 @@ def codec_config(kind: Kind, shape: Shape) -> DictConfig:
 
 
 def lm_config(kind: Kind, shape: Shape) -> DictConfig:
-    """The config in state_dict.bin."""
+    """Returns the config that state_dict.bin holds."""
     return OmegaConf.create(
         {
             "lm_model": "transformer_lm",
@@ -135,10 +135,10 @@ def lm_config(kind: Kind, shape: Shape) -> DictConfig:
 
 
 def initial_lm_state(config: DictConfig, shape: Shape, device: str = "cpu") -> dict[str, torch.Tensor]:
-    """The weights in state_dict.bin as upstream initializes them; on the device "meta", their shapes alone."""
+    """Returns the weights of state_dict.bin as upstream initializes them; on the device "meta", only their shapes."""
     config = config.copy()
     config.device = device
-    config.conditioners = {}  # the text encoder is not part of state_dict.bin, but for its projection
+    config.conditioners = {}  # state_dict.bin holds only the text encoder's projection
     state: dict[str, torch.Tensor] = builders.get_lm_model(config).state_dict()
     projection = torch.nn.Linear(shape.text_width, shape.dim, device=device)
     for name, tensor in projection.state_dict().items():

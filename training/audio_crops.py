@@ -1,4 +1,4 @@
-"""Batches of random crops from a folder of audio, addressed by step: a resumed run sees what it would have seen."""
+"""Batches of random crops from a folder of audio, addressed by step: a resumed run sees the same batches."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SUFFIXES = {".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif"}
 
 
 def audio_files(folder: Path) -> list[Path]:
-    """Every audio file below a folder, sorted.
+    """Lists every audio file below a folder, sorted.
 
     Raises:
-        InvalidRequest: there is none.
+        InvalidRequest: the folder has no audio files.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
@@ -30,13 +30,13 @@ def audio_files(folder: Path) -> list[Path]:
 
 
 def read_crop(path: Path, sample_rate: int, samples: int, start: float) -> NDArray[np.float32]:
-    """A mono piece of a file at a sample rate, without reading the rest.
+    """Reads a mono crop of a file at a sample rate, without reading the rest of the file.
 
     Args:
         path: an audio file.
-        sample_rate: wanted, Hz.
-        samples: wanted length; a shorter file is repeated.
-        start: 0 … 1, where among the possible beginnings.
+        sample_rate: of the result, Hz.
+        samples: length of the result; a shorter file is repeated.
+        start: position of the crop among all possible starts, 0 … 1.
 
     Returns:
         float32 [samples].
@@ -54,7 +54,7 @@ def read_crop(path: Path, sample_rate: int, samples: int, start: float) -> NDArr
 
 
 class CropBatches(IterableDataset[torch.Tensor]):
-    """Endless batches of crops, float32 [batch, 1, samples]; that of step s depends on (seed, s, rank) alone."""
+    """Endless batches of crops, float32 [batch, 1, samples]; the batch of step s depends only on (seed, s, rank)."""
 
     def __init__(
         self, files: Sequence[Path], sample_rate: int, samples: int, batch: int, *, seed: int, rank: int, step: int
@@ -84,6 +84,6 @@ class CropBatches(IterableDataset[torch.Tensor]):
 
 
 def crop_loader(batches: CropBatches, processes: int) -> Iterator[torch.Tensor]:
-    """The batches in the order of their steps, read ahead by so many processes (0: read when asked for)."""
+    """Yields the batches in the order of their steps; `processes` processes read ahead (0: each is read on demand)."""
     pinned = torch.cuda.is_available()
     return iter(DataLoader(batches, batch_size=None, num_workers=processes, pin_memory=pinned))

@@ -1,4 +1,4 @@
-"""What may change about a crop without changing what is heard in it."""
+"""Augmentation: changes to a crop that a listener would not notice."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ QUIETEST, LOUDEST = 0.3, 1.1
 
 
 def random_loudness(waveform: torch.Tensor) -> torch.Tensor:
-    """Each clip with its own gain, 0.3 … 1.1 and never clipping, and its own polarity.
+    """Gives each clip a random gain of 0.3 … 1.1, limited so that nothing clips, and a random polarity.
 
     Args:
         waveform: float32 [batch, channels, samples] within -1 … 1.

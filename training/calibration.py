@@ -1,4 +1,4 @@
-"""From logits to honest probabilities, and how honest and how sharp they are.
+"""Calibrates discriminator logits into probabilities, and measures calibration and separation.
 
 `analyze` reports `realness`, the mean of three discriminators' probabilities over all windows of a clip. A mean of
 probabilities that are each calibrated is under-confident (R. Ranjan and T. Gneiting, "Combining probability
@@ -17,7 +17,7 @@ from audiocraft_triton.contract.errors import InvalidRequest
 from audiocraft_triton.contract.models import DISCRIMINATORS
 from audiocraft_triton.scoring.realness import Calibration
 
-PRIOR = 1.0  # a clip or so of doubt: discriminators agree so much that many sixes of numbers fit a mean equally well
+PRIOR = 1.0  # weighs about one clip: discriminators agree so much that many choices of the six numbers fit equally well
 FIT_ITERATIONS = 300
 
 ClipLogits = Mapping[str, NDArray[np.float32]]
@@ -27,21 +27,21 @@ ClipLogits = Mapping[str, NDArray[np.float32]]
 def fit_calibration(
     clips: Sequence[ClipLogits], labels: ArrayLike, weights: ArrayLike | None = None
 ) -> dict[str, Calibration]:
-    """Fits scale and bias of each discriminator, all at once, by the likelihood of the clips' realness.
+    """Fits the scale and bias of all discriminators together, by the likelihood of the clips' realness.
 
-    That is Platt scaling (J. Platt, "Probabilistic outputs for support vector machines", 1999) with his smoothed
-    targets, but of the mean that is reported. Scales stay positive: a higher logit always means more real.
+    This is Platt scaling (J. Platt, "Probabilistic outputs for support vector machines", 1999) with his smoothed
+    targets, applied to the reported mean. Scales stay positive: a higher logit always means more real.
 
     Args:
         clips: logits of each clip.
         labels: 1 where the clip is real, else 0.
-        weights: for how many clips each one counts; None: one.
+        weights: number of clips that each one counts for; None: one each.
 
     Returns:
         The calibration of each discriminator.
 
     Raises:
-        InvalidRequest: labels of another number, or of one kind only.
+        InvalidRequest: the number of labels differs, or all labels are of one kind.
     """
     truth = _both_kinds(labels, len(clips))
     weight = _weights(weights, len(clips))
@@ -59,18 +59,18 @@ def fit_calibration(
 def expected_calibration_error(
     probabilities: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None, bins: int = 10
 ) -> float:
-    """How far probabilities are from frequencies: Σ over bins of n_bin / n · |mean probability - share of real|.
+    """Measures how far probabilities are from frequencies: Σ over bins of n_bin / n · |mean probability - real share|.
 
     (C. Guo et al., "On calibration of modern neural networks", ICML 2017, eq. 3, for the probability of "real".)
 
     Args:
         probabilities: [clips], 0 … 1.
         labels: [clips], 1 where the clip is real, else 0.
-        weights: [clips], for how many clips each one counts; None: one.
-        bins: of equal width.
+        weights: [clips], number of clips that each one counts for; None: one each.
+        bins: number of bins of equal width.
 
     Raises:
-        InvalidRequest: a probability out of bounds, or labels of another number.
+        InvalidRequest: a probability is out of bounds, or the number of labels differs.
     """
     given = np.asarray(probabilities, dtype=np.float64)
     truth = _labels(labels, len(given))
@@ -83,17 +83,17 @@ def expected_calibration_error(
 
 
 def roc_auc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = None) -> float:
-    """The chance that a real clip scores above a fake one, ties counting half: the area under the ROC curve.
+    """Computes the area under the ROC curve: the chance that a real clip scores above a fake one, ties counting half.
 
     (J. Hanley and B. McNeil, Radiology 143, 1982: equal to the Mann-Whitney statistic.)
 
     Args:
         scores: [clips], any numbers; higher means more real.
         labels: [clips], 1 where the clip is real, else 0.
-        weights: [clips], for how many clips each one counts; None: one.
+        weights: [clips], number of clips that each one counts for; None: one each.
 
     Raises:
-        InvalidRequest: labels of another number, or of one kind only.
+        InvalidRequest: the number of labels differs, or all labels are of one kind.
     """
     given = np.asarray(scores, dtype=np.float64)
     truth = _both_kinds(labels, len(given))
@@ -107,7 +107,7 @@ def roc_auc(scores: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = No
 
 
 def _window_means(clip: ClipLogits) -> NDArray[np.float64]:
-    """[windows, discriminators]."""
+    """Returns each discriminator's mean logit per window, [windows, discriminators]."""
     means: NDArray[np.float64] = np.stack(
         [clip[name].mean(axis=1, dtype=np.float64) for name in DISCRIMINATORS], axis=1
     )
@@ -115,7 +115,7 @@ def _window_means(clip: ClipLogits) -> NDArray[np.float64]:
 
 
 def _smoothed(truth: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Platt's targets: what Laplace's rule of succession makes of so many real and so many fake clips."""
+    """Returns Platt's targets: Laplace's rule of succession applied to the weights of real and fake clips."""
     real, fake = (float(weight[truth == kind].sum()) for kind in (1, 0))
     targets: NDArray[np.float64] = np.where(truth == 1, (real + 1) / (real + 2), 1 / (fake + 2))
     return targets
@@ -124,7 +124,7 @@ def _smoothed(truth: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[
 def _fit(
     logits: NDArray[np.float64], owners: NDArray[np.int64], targets: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Log scales and biases, [discriminators] each, for standardized logits [windows, discriminators] of `owners`."""
+    """Returns log scales and biases, [discriminators] each, for standardized logits [windows, discriminators]."""
     inputs, wanted, owner = torch.from_numpy(logits), torch.from_numpy(targets), torch.from_numpy(owners)
     weights = torch.from_numpy(weight)
     windows = torch.bincount(owner, minlength=len(wanted))
@@ -166,5 +166,5 @@ def _weights(weights: ArrayLike | None, count: int) -> NDArray[np.float64]:
 def _both_kinds(labels: ArrayLike, count: int) -> NDArray[np.int64]:
     truth = _labels(labels, count)
     if len(set(truth.tolist())) < 2:
-        raise InvalidRequest("labels", int(truth[0]), "must be of both kinds, real (1) and fake (0)")
+        raise InvalidRequest("labels", int(truth[0]), "must contain both kinds, real (1) and fake (0)")
     return truth

@@ -1,4 +1,4 @@
-"""Codebooks of a residual quantizer while it trains: entries that nobody uses, and how evenly the others are used."""
+"""Codebooks of a residual quantizer in training: revives unused entries and measures how evenly entries are used."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ DEAD = 0.05
 
 @torch.no_grad()
 def revive_dead_entries(quantizer: ResidualVectorQuantizer, latents: torch.Tensor, codes: torch.Tensor) -> None:
-    """Moves entries that nothing is near to where latents are (random restart, arXiv:2005.00341).
+    """Moves entries that no latent is near to where latents are (random restart, arXiv:2005.00341).
 
-    audiocraft's own `expire_codes_` does nothing: in the same step the moving averages overwrite what it wrote. So the
-    averages are set here.
+    audiocraft's own `expire_codes_` has no effect: in the same step the moving averages overwrite its result. So this
+    function sets the averages.
 
     Args:
-        quantizer: in training.
-        latents: float32 [batch, width, frames], a batch's.
-        codes: integers [batch, codebooks, frames], the same batch's.
+        quantizer: the quantizer in training.
+        latents: float32 [batch, width, frames] of one batch.
+        codes: integers [batch, codebooks, frames] of the same batch.
     """
     residual = latents.transpose(1, 2).flatten(0, 1)
     for layer, chosen in zip(quantizer.vq.layers, codes.transpose(0, 1), strict=True):
@@ -35,15 +35,15 @@ def revive_dead_entries(quantizer: ResidualVectorQuantizer, latents: torch.Tenso
         codebook.embed_avg.copy_(torch.where(dead[:, None], fresh * average_use, codebook.embed_avg))
         codebook.cluster_size.copy_(torch.where(dead, average_use, codebook.cluster_size))
         residual = residual - quantized
-    flashy.distrib.broadcast_tensors(quantizer.buffers())  # each process drew other vectors
+    flashy.distrib.broadcast_tensors(quantizer.buffers())  # each process drew different vectors
 
 
 @torch.no_grad()
 def perplexities(quantizer: ResidualVectorQuantizer) -> torch.Tensor:
-    """Of each codebook, how many entries are in use, as if all in use were used equally often.
+    """Computes the perplexity of each codebook: its effective number of entries, as if all were used equally often.
 
     Returns:
-        float32 [codebooks], 1 … card: the exponential of the entropy of the (moving) frequencies.
+        float32 [codebooks], 1 … card: the exponential of the entropy of the (moving-average) frequencies.
     """
     use = torch.stack([layer._codebook.cluster_size for layer in quantizer.vq.layers])
     frequency = use / use.sum(dim=1, keepdim=True).clamp(min=1e-12)

@@ -1,8 +1,8 @@
 """Trains an EnCodec as audiocraft's `CompressionSolver` does (arXiv:2210.13438), but in minutes on one GPU.
 
-That takes two phases. First encoder, codebooks and decoder learn from spectral and waveform losses. Then the adversary
-joins, and only the decoder goes on: an adversary that has itself just begun disturbs the encoder so much that its
-codebooks collapse. Codes and what they mean are final from then on.
+Training has two phases. First the encoder, the codebooks and the decoder learn from spectral and waveform losses. Then
+the adversary joins and only the decoder keeps learning, because a newly started adversary disturbs the encoder so much
+that its codebooks collapse. From the second phase on, the codes and their meaning are final.
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ from training.runtime import (
 from training.upstream import SISNR, Balancer, CosineLRScheduler, MultiScaleMelSpectrogramLoss
 from training.weight_average import WeightAverage
 
-# What share of the gradient comes from each loss. Upstream trains for days and gives the adversary 80 %; in minutes a
-# clear spectrum is worth more than fine texture, and `l1` keeps the phase of low notes.
+# The share of the gradient that comes from each loss. Upstream trains for days and gives the adversary 80 %; in a
+# training of minutes a clear spectrum matters more than fine texture, and `l1` keeps the phase of low notes.
 LOSS_WEIGHTS = {"l1": 0.5, "spectrum": 3.0, "adv": 0.5, "feat": 1.0}
-# A gradient a latent number, as the balanced losses have a gradient of norm 1 a clip: against these, upstream's
-# commitment loss, a mean over the batch, weighs next to nothing, and the latents grow faster than codebooks follow.
+# The gradient per latent value. The balanced losses have a gradient of norm 1 per clip; next to these, upstream's
+# commitment loss, a mean over the batch, weighs almost nothing, and the latents grow faster than the codebooks follow.
 COMMITMENT = 1e-3
 ADVERSARY_RATE = 0.5  # of the codec's learning rate
-HEAD_START = 0.05  # of the steps: the adversary learns alone, because balanced losses give it its full voice at once
+# Share of the steps in which the adversary learns before it joins: balancing gives its loss full weight at once.
+HEAD_START = 0.05
 NORM_DECAY = 0.999
 REVIVE_EVERY = 20
-REVIVE_UNTIL = 0.9  # of the steps with the encoder: the last ones are for settling down
+REVIVE_UNTIL = 0.9  # share of the steps with the encoder; in the remaining ones the codebooks settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,16 @@ class CodecRecipe:
     Attributes:
         kind: sample rate and strides.
         filters: channels of the outermost layer.
-        latent: width of what is quantized.
-        card: entries of each codebook.
+        latent: width of the quantized latents.
+        card: number of entries in each codebook.
         residual_layers: blocks between two changes of rate.
-        batch: clips a step, of all processes together.
+        batch: clips per step, over all processes.
         seconds: length of a clip.
-        steps: in all.
-        adversarial_from: share of the steps after which the adversary joins, and the encoder learns no more.
-        adversary_every: of these steps, each how-many-th trains the adversary.
-        learning_rate: of codec and adversary; rises over `warm_up` steps, then falls to zero as a cosine.
-        average_decay: of the weights that are kept.
+        steps: total number of steps.
+        adversarial_from: share of the steps after which the adversary joins and the encoder stops learning.
+        adversary_every: the adversary trains once in this many of its steps.
+        learning_rate: for codec and adversary; rises over `warm_up` steps, then falls to zero as a cosine.
+        average_decay: decay of the moving average of the weights, which is what the checkpoint keeps.
     """
 
     kind: Kind
@@ -101,23 +102,23 @@ def train_codec(
     minutes: float | None = None,
     report: Report = print,
 ) -> bool:
-    """Trains a codec, from where the last call with the same `run` stopped.
+    """Trains a codec, resuming where the last call with the same `run` stopped.
 
     Args:
-        data: folder with audio files, anywhere below it, of any sample rate.
-        run: folder of state and logs.
-        out: checkpoint folder; `compression_state_dict.bin` is written there when the encoder has learned, and
-            whenever training stops after that: from then on codes are final, and a language model may learn them while
-            the decoder goes on.
+        data: folder with audio files at any depth and of any sample rate.
+        run: folder for state and logs.
+        out: checkpoint folder; `compression_state_dict.bin` is written there when the encoder has finished learning,
+            and whenever training stops after that. From then on the codes are final, so a language model may learn
+            them while the decoder keeps learning.
         recipe: sizes and hyperparameters.
-        minutes: stop after this long.
-        report: takes a line of progress.
+        minutes: stop after this many minutes; None: only when done.
+        report: receives lines of progress.
 
     Returns:
-        Whether all steps are made.
+        Whether all steps are done.
 
     Raises:
-        InvalidRequest: no audio, or a run that was begun with other settings.
+        InvalidRequest: the folder has no audio, or the run was started with other settings.
     """
     worker = join_workers()
     files = audio_files(data)
@@ -148,25 +149,25 @@ def _write(trainer: CodecTrainer, out: Path) -> None:
 
 
 def trained_codec_config(recipe: CodecRecipe) -> DictConfig:
-    """The config of the codec that a recipe makes, as it goes into the checkpoint."""
+    """Returns the config of a recipe's codec, as the checkpoint stores it."""
     shape = replace(DEMO, codec_filters=recipe.filters, latent=recipe.latent, card=recipe.card)
     sizes = {
         "seanet": {"n_residual_layers": recipe.residual_layers, "lstm": 1},
-        # Upstream's own restart of dead entries has no effect and costs a wait for the GPU.
+        # Upstream's own restart of dead entries has no effect, and it waits for the GPU.
         "rvq": {"threshold_ema_dead_code": 0},
     }
     return OmegaConf.merge(codec_config(recipe.kind, shape), sizes)
 
 
 class CodecTrainer:
-    """A codec with its losses, adversary and optimizers: everything that one step needs but the audio.
+    """A codec with its losses, adversary and optimizers: everything that one step needs except the audio.
 
     Attributes:
         codec: the EncodecModel in training.
         config: its config.
         samples: length of a clip.
-        average: the weights to keep.
-        adversarial_from: the step from which the adversary joins, and codes are final.
+        average: the averaged weights, which the checkpoint keeps.
+        adversarial_from: the step at which the adversary joins and the codes become final.
     """
 
     def __init__(self, recipe: CodecRecipe, device: torch.device) -> None:
@@ -191,7 +192,7 @@ class CodecTrainer:
         self._si_snr = SISNR(recipe.kind.sample_rate, segment=recipe.seconds, overlap=0.0)
 
     def parts(self) -> dict[str, Stateful]:
-        """Everything that changes while training, by name."""
+        """Returns everything that changes during training, by name."""
         return {
             "codec": self.codec,
             "average": self.average,
@@ -202,14 +203,14 @@ class CodecTrainer:
         }
 
     def step(self, step: int, clips: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One step of the codec and, when it is its turn, of the adversary.
+        """Makes one step of the codec and, in every `adversary_every`-th step, of the adversary.
 
         Args:
-            step: its number.
+            step: number of the step.
             clips: float32 [batch, 1, samples] on the device.
 
         Returns:
-            Losses without weights; `si_snr` in dB (higher is better); `used_i`: perplexity of codebook i.
+            The unweighted losses; `si_snr` in dB (higher is better); `used_i`: perplexity of codebook i.
         """
         if step == self.adversarial_from:
             self.average.adopt()
@@ -221,7 +222,7 @@ class CodecTrainer:
         figures = {"si_snr": -self._si_snr(rebuilt.detach(), clips)}
         if step >= self._adversary_from and step % self._recipe.adversary_every == 0:
             figures["adversary"] = self._train_adversary(rebuilt, clips)
-        # The losses see a copy, so that their gradients meet that of the commitment in a single backward pass.
+        # The losses see a copy, so that one backward pass adds their gradients to that of the commitment loss.
         heard = rebuilt.detach().requires_grad_()
         figures |= self._balanced_losses(heard, clips, adversarial)
         if adversarial:
@@ -241,7 +242,7 @@ class CodecTrainer:
         return {name: figure.detach() for name, figure in figures.items()}
 
     def _balanced_losses(self, heard: torch.Tensor, clips: torch.Tensor, adversarial: bool) -> dict[str, torch.Tensor]:
-        """Computes the losses, and their balanced gradient into `heard.grad`. Returns the losses."""
+        """Writes the balanced gradient of the losses into `heard.grad` and returns the losses."""
         losses = {"l1": nn.functional.l1_loss(heard, clips), "spectrum": self._spectrum(heard, clips)}
         if adversarial:
             losses["adv"], losses["feat"] = self._adversary(heard, clips)
@@ -249,7 +250,7 @@ class CodecTrainer:
         return losses
 
     def _train_adversary(self, rebuilt: torch.Tensor, clips: torch.Tensor) -> torch.Tensor:
-        """A step of the adversary; its learning rate follows the codec's. Returns its loss."""
+        """Makes one step of the adversary, at a learning rate that follows the codec's, and returns its loss."""
         for group in self._adversary.optimizer.param_groups:
             group["lr"] = ADVERSARY_RATE * self._schedule.get_last_lr()[0]
         loss: torch.Tensor = self._adversary.train_adv(rebuilt, clips)
@@ -257,14 +258,14 @@ class CodecTrainer:
 
 
 class GradientNorms:
-    """The balancer's moving averages, as `flashy.averager` computes them, but kept with the state of the training."""
+    """The balancer's moving averages, computed like `flashy.averager`'s but saved with the training's state."""
 
     def __init__(self) -> None:
         self._total: dict[str, float] = {}
         self._weight: dict[str, float] = {}
 
     def update(self, norms: Mapping[str, torch.Tensor]) -> dict[str, float]:
-        """Takes the gradient norms of a step, by loss. Returns their averages."""
+        """Adds one step's gradient norms, by loss, and returns their averages."""
         values = torch.stack(list(norms.values())).tolist()
         for name, value in zip(norms, values, strict=True):
             self._total[name] = self._total.get(name, 0.0) * NORM_DECAY + value
@@ -279,7 +280,7 @@ class GradientNorms:
 
 
 def spectral_loss(sample_rate: int) -> nn.Module:
-    """Mel spectrograms at windows of 128 … 2048 samples, linear and in decibels, with a floor as upstream trains."""
+    """Builds a mel loss at windows of 128 … 2048 samples, linear and in decibels, with upstream's floor."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="At least one mel filterbank has all zero values")
         loss: nn.Module = MultiScaleMelSpectrogramLoss(

@@ -1,6 +1,6 @@
 """Trains MultiBand Diffusion for a codec (arXiv:2308.02560) as audiocraft's `DiffusionSolver` does.
 
-Upstream trains each band alone; here all bands learn in one run, each from its own frequencies of the same clips.
+Upstream trains each band in its own run; here all bands learn in one run, each from its own frequencies of the clips.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class DiffusionRecipe:
     """Sizes and hyperparameters.
 
     Attributes:
-        bands: networks, each for its part of the mel scale.
+        bands: number of networks; each generates its part of the mel scale.
         hidden: channels of a network's outermost layer; they double from layer to layer, up to `max_channels`.
-        fitted_clips: how many clips the loudness of each band is measured on before training.
-        batch: clips a step, of all processes together.
+        fitted_clips: number of clips on which the loudness of each band is measured before training.
+        batch: clips per step, over all processes.
         seconds: length of a clip.
-        steps: in all.
+        steps: total number of steps.
         learning_rate: rises over `warm_up` steps, then falls to zero as a cosine.
-        average_decay: of the weights that are kept.
+        average_decay: decay of the moving average of the weights, which is what the checkpoint keeps.
     """
 
     bands: int = 2
@@ -72,23 +72,23 @@ def train_diffusion(
     minutes: float | None = None,
     report: Report = print,
 ) -> bool:
-    """Trains the bands' networks, from where the last call with the same `run` stopped.
+    """Trains the bands' networks, resuming where the last call with the same `run` stopped.
 
     Args:
-        data: folder with audio files, anywhere below it, of any sample rate.
-        codec: checkpoint folder with the codec whose tokens are to be decoded.
-        run: folder of state and logs.
+        data: folder with audio files at any depth and of any sample rate.
+        codec: checkpoint folder with the codec whose tokens the networks decode.
+        run: folder for state and logs.
         out: checkpoint folder; `mbd_musicgen_32khz.th` is written there whenever training stops, finished or not.
         recipe: sizes and hyperparameters.
-        minutes: stop after this long.
-        report: takes a line of progress.
+        minutes: stop after this many minutes; None: only when done.
+        report: receives lines of progress.
 
     Returns:
-        Whether all steps are made.
+        Whether all steps are done.
 
     Raises:
-        CheckpointError: no codec there.
-        InvalidRequest: no audio, or a run that was begun with other settings.
+        CheckpointError: the checkpoint has no codec.
+        InvalidRequest: the folder has no audio, or the run was started with other settings.
     """
     worker = join_workers()
     files = audio_files(data)
@@ -102,7 +102,7 @@ def train_diffusion(
     def crops(batch: int, rank: int, step: int) -> CropBatches:
         return CropBatches(files, trainer.sample_rate, trainer.samples, batch, seed=recipe.seed, rank=rank, step=step)
 
-    if training.step == 0:  # the same clips in every process
+    if training.step == 0:  # every process uses the same clips
         trainer.fit(next(crop_loader(crops(recipe.fitted_clips, worker.count, 0), 0)).to(worker.device))
     batches = crop_loader(crops(worker.share(recipe.batch), worker.rank, training.step), worker.helpers())
     for _step in training.each_step():
@@ -115,7 +115,7 @@ def train_diffusion(
 
 
 def band_config(recipe: DiffusionRecipe, latent: int) -> DictConfig:
-    """The config of one band's network and noise schedule, as it goes into the checkpoint.
+    """Returns the config of one band's network and noise schedule, as the checkpoint stores it.
 
     Args:
         latent: width of the codec's latents.
@@ -125,13 +125,13 @@ def band_config(recipe: DiffusionRecipe, latent: int) -> DictConfig:
             "channels": 1,
             "schedule": {"beta_t0": 1e-4, "beta_t1": 2e-2, "num_steps": 1000, "variance": "beta_tilde",
                          "clip": 5.0, "rescale": 1.0, "beta_exp": 7.5, "repartition": "power", "noise_scale": 1.0},
-            # A table of 1000 noise levels for every layer would be half of a network this small.
+            # A table of 1000 noise levels in every layer would be half of a network this small.
             "diffusion_unet": {"hidden": recipe.hidden, "depth": 4, "kernel": 8, "stride": 4, "res_blocks": 1,
                                "growth": 2.0, "norm_groups": 4, "max_channels": recipe.max_channels,
                                "emb_all_layers": False, "cross_attention": False, "bilstm": False,
                                "transformer": False, "codec_dim": latent},
-            # Each network's part of the spectrum gets the power of noise as a whole. Upstream's equalizer of 8 bands,
-            # given one part alone, lifts the empty bands, and its way back loses more than it keeps.
+            # Each network's part of the spectrum is scaled as a whole to the power of the noise. Upstream's equalizer
+            # of 8 bands would amplify the bands that are empty in this part, and undoing that loses most of the signal.
             "processor": {"name": "multi_band_processor", "use": True, "n_bands": 1,
                           "num_samples": recipe.fitted_clips, "power_std": 1.0},
         }
@@ -142,7 +142,7 @@ class DiffusionTrainer:
     """The bands' networks, noise schedules and optimizer.
 
     Attributes:
-        sample_rate: of the codec, Hz.
+        sample_rate: the codec's, Hz.
         samples: length of a clip.
     """
 
@@ -170,7 +170,7 @@ class DiffusionTrainer:
         self._average = WeightAverage(self._networks, recipe.average_decay)
 
     def parts(self) -> dict[str, Stateful]:
-        """Everything that changes while training, by name."""
+        """Returns everything that changes during training, by name."""
         return {
             "networks": self._networks,
             "processors": self._processors,
@@ -181,7 +181,7 @@ class DiffusionTrainer:
 
     @torch.no_grad()
     def fit(self, clips: torch.Tensor) -> None:
-        """Measures how loud each band is, so that diffusion sees all equally loud.
+        """Measures the loudness of each band, so that all bands are equally loud in diffusion.
 
         Args:
             clips: float32 [fitted_clips, 1, samples].
@@ -190,13 +190,13 @@ class DiffusionTrainer:
             schedule.sample_processor.project_sample(band)
 
     def step(self, clips: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One step of every band's network.
+        """Makes one step of every band's network.
 
         Args:
             clips: float32 [batch, 1, samples] on the device.
 
         Returns:
-            Mean squared error of the estimated noise by band; 1 is the error of an estimate of silence.
+            The mean squared error of the estimated noise by band; an estimate of silence has an error of 1.
         """
         with torch.no_grad():
             latents = self._codec.decode_latent(self._codec.encode(clips)[0])
@@ -215,7 +215,7 @@ class DiffusionTrainer:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def package(self) -> dict[Any, Any]:
-        """What `mbd_musicgen_32khz.th` holds: averaged weights, on the CPU."""
+        """Returns the content of `mbd_musicgen_32khz.th`: the averaged weights, on the CPU."""
         averaged = self._average.module_state()
         package: dict[Any, Any] = {"sample_rate": self.sample_rate, "n_bands": self._recipe.bands}
         for index, processor in enumerate(self._processors):

@@ -1,7 +1,7 @@
-"""Trains the discriminators that score: MPD, MSD and MS-STFT as classifiers of source audio and of what models make.
+"""Trains the discriminators of `analyze`: MPD, MSD and MS-STFT as classifiers of source audio against model output.
 
-Unlike a GAN's, they play against a codec that stands still, so that their logits settle and can be calibrated. Every
-sub-discriminator learns by itself, from binary cross-entropy on its mean logit: the number that is served.
+Unlike in a GAN, their opponent is a codec that does not change, so their logits settle and can be calibrated. Every
+sub-discriminator learns on its own, from binary cross-entropy on its mean logit, which is the number that is served.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from training.splits import Splits, split_files
 from training.upstream import CosineLRScheduler
 
 REPORT_FILE = "discriminators_report.json"
-MARGIN = 0.5  # seconds of a crop beyond its window: so much of a fake may be the codec's edge
+MARGIN = 0.5  # seconds by which a crop exceeds its window; keeps most windows away from the codec's edges
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,16 @@ class DiscriminatorRecipe:
     """Sizes and hyperparameters.
 
     Attributes:
-        mpd, msd, msstftd: constructor arguments. The sizes let two CPU cores score ten seconds in less than one.
+        mpd, msd, msstftd: constructor arguments. At these sizes two CPU cores score ten seconds in less than one.
         sample_rate: Hz.
-        seconds: of a window.
-        batch: pairs of a real and a fake window a step, of all processes together.
-        steps: in all.
+        seconds: length of a window.
+        batch: pairs of a real and a fake window per step, over all processes.
+        steps: total number of steps.
         corrupted: share of fakes that are corrupted source audio.
-        generated: share of fakes that are generated audio, where there is any; the rest is codec output.
-        learning_rate: of AdamW; rises over `warm_up` steps, then falls to zero as a cosine.
-        clip_seconds: length of the clips that calibration and test judge.
-        clips: most clips of a kind and split that they judge.
+        generated: share of fakes that are generated audio, if there is any; the rest is codec output.
+        learning_rate: for AdamW; rises over `warm_up` steps, then falls to zero as a cosine.
+        clip_seconds: length of the clips for calibration and test.
+        clips: maximum number of clips of a kind and split for calibration and test.
     """
 
     mpd: Mapping[str, Any] = field(
@@ -96,7 +96,7 @@ class DiscriminatorRecipe:
 
     @property
     def window(self) -> int:
-        """Samples in a window."""
+        """The length of a window in samples."""
         return round(self.seconds * self.sample_rate)
 
 
@@ -115,26 +115,26 @@ def train_discriminators(
     report: Report = print,
     on_step: Callable[[int, int], None] = lambda _done, _steps: None,
 ) -> bool:
-    """Trains and calibrates discriminators for a codec, from where the last call with the same `run` stopped.
+    """Trains and calibrates discriminators for a codec, resuming where the last call with the same `run` stopped.
 
     Args:
-        data: folder with source audio of any format and sample rate. A fifth of it is never learned from; see
+        data: folder with source audio of any format and sample rate. A fifth of it is held out from training; see
             `training.splits`.
         codec: checkpoint whose codec makes the fakes.
-        run: folder of state and logs.
-        out: checkpoint folder; `discriminators.bin`, calibrated, and `discriminators_report.json` are written there
-            whenever training stops, finished or not: unfinished ones separate less, but say so honestly.
+        run: folder for state and logs.
+        out: checkpoint folder; the calibrated `discriminators.bin` and `discriminators_report.json` are written there
+            whenever training stops, finished or not. Unfinished discriminators separate less, but are calibrated.
         recipe: sizes and hyperparameters.
-        generated: folder with audio that models of this codec generated; None: codec output alone stands for it.
-        minutes: stop after this long.
-        report: takes a line of progress.
-        on_step: takes the number of steps done, and of all.
+        generated: folder with audio that models of this codec generated; None: codec output is the only model output.
+        minutes: stop after this many minutes; None: only when done.
+        report: receives lines of progress.
+        on_step: receives the number of finished steps and the total.
 
     Returns:
-        Whether all steps are made.
+        Whether all steps are done.
 
     Raises:
-        InvalidRequest: too little audio, unreadable audio, a run that was begun with other settings.
+        InvalidRequest: too little audio, unreadable audio, or a run that was started with other settings.
         CheckpointError: the checkpoint has no codec.
     """
     worker = join_workers()
@@ -168,11 +168,11 @@ def train_discriminators(
 
 
 class DiscriminatorTrainer:
-    """The discriminators with their optimizer and what makes their fakes.
+    """The discriminators with their optimizer and the codec that makes the fakes.
 
     Attributes:
-        discriminators: in training mode.
-        codec: the maker of fakes, in eval mode.
+        discriminators: the modules, in training mode.
+        codec: makes the fakes, in eval mode.
         recipe: sizes and hyperparameters.
     """
 
@@ -186,11 +186,11 @@ class DiscriminatorTrainer:
             self.discriminators.parameters(), recipe.learning_rate, betas=recipe.betas,
             weight_decay=recipe.weight_decay, fused=device.type == "cuda",
         )  # fmt: skip
-        warm_up = min(recipe.warm_up, recipe.steps // 10)  # a short trial has to learn something too
+        warm_up = min(recipe.warm_up, recipe.steps // 10)  # otherwise a short trial would only warm up
         self._schedule = CosineLRScheduler(self._optimizer, recipe.steps, warm_up)
 
     def parts(self) -> dict[str, Stateful]:
-        """Everything that changes while training, by name."""
+        """Returns everything that changes during training, by name."""
         return {
             "discriminators": self.discriminators,
             "optimizer": self._optimizer,
@@ -198,14 +198,14 @@ class DiscriminatorTrainer:
         }
 
     def step(self, crops: torch.Tensor, generated: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """One step.
+        """Makes one step.
 
         Args:
             crops: float32 [batch, 1, samples] of source audio on the device, longer than a window by the margin.
-            generated: likewise of generated audio, if there is any.
+            generated: the same of generated audio, if there is any.
 
         Returns:
-            The loss, and the accuracy of each discriminator, over its parts.
+            The loss, and the accuracy of each discriminator over its parts.
         """
         real, fake, audible = alike(*self._windows(crops, self._fakes(crops, generated)), self.recipe.sample_rate)
         truth = torch.cat([torch.ones_like(audible), torch.zeros_like(audible)])[:, None]
@@ -230,10 +230,10 @@ class DiscriminatorTrainer:
         return {"loss": loss.detach(), **accuracies}
 
     def _fakes(self, crops: torch.Tensor, generated: torch.Tensor | None) -> torch.Tensor:
-        """A fake for every crop: first corrupted ones, then generated ones, then the codec's.
+        """Returns a fake for every crop: first corrupted ones, then generated ones, then codec output.
 
-        How the recipe's shares are rounded to whole clips is drawn for each step, so that they hold on average: even a
-        batch of one gets fakes of every kind, one after the other.
+        Each step rounds the recipe's shares to whole clips at random, so that the shares hold on average: even batches
+        of one clip get fakes of every kind over the steps.
         """
         rounding = float(torch.rand(()))
         corrupted = int(self.recipe.corrupted * len(crops) + rounding)
@@ -249,14 +249,14 @@ class DiscriminatorTrainer:
         return torch.cat(parts)
 
     def _windows(self, crops: torch.Tensor, fakes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """A window out of both, wherever: away from the codec's edges mostly, and off its grid of frames."""
+        """Cuts the same random window out of both: mostly away from the codec's edges, and off its frame grid."""
         start = int(torch.randint(crops.shape[-1] - self.recipe.window + 1, ()))
         end = start + self.recipe.window
         return crops[..., start:end], fakes[..., start:end]
 
 
 def architecture(recipe: DiscriminatorRecipe) -> dict[str, Any]:
-    """Constructor arguments by discriminator."""
+    """Returns the constructor arguments of each discriminator."""
     return {name: dict(getattr(recipe, name)) for name in DISCRIMINATORS}
 
 
@@ -268,7 +268,7 @@ def _crops(
         files.train, recipe.sample_rate, samples, worker.share(recipe.batch),
         seed=2 * recipe.seed + stream, rank=worker.rank, step=step,
     )  # fmt: skip
-    return crop_loader(batches, worker.helpers() // 2)  # source and generated audio have their own
+    return crop_loader(batches, worker.helpers() // 2)  # source audio and generated audio each have a loader
 
 
 def _calibrate_and_save(
@@ -277,7 +277,7 @@ def _calibrate_and_save(
     """Fits the calibration on the validation files, measures on the test files, writes weights and report.
 
     Raises:
-        InvalidRequest: the files held out are silent.
+        InvalidRequest: all held-out files are silent.
     """
     recipe = trainer.recipe
     held_out = HeldOut(

@@ -1,7 +1,7 @@
-"""What discriminators learn to tell from source audio, and what must not give it away.
+"""Makes the fakes that discriminators learn to tell from source audio, and removes unintended clues.
 
-A network takes any difference between two classes that is easier to see than the one meant: loudness, an offset, the
-rounding to 16 bits, a codec's edges, the band limit of an old recording. `alike` takes these differences away.
+A network learns the easiest difference between two classes, even an unintended one: loudness, an offset, the rounding
+to 16 bits, a codec's edges, the band limit of an old recording. `alike` removes these differences.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from audiocraft_triton.checkpoints.upstream import CompressionModel
 SILENCE = 1e-3  # RMS: -60 dBFS
 QUIETEST = 0.25
 OFFSET = 0.003
-BAND_LIMITED = 0.3  # of the pairs
+BAND_LIMITED = 0.3  # share of the pairs
 LOWEST_CUTOFF = 5_000.0  # Hz
 CUTOFF_WIDTH = 200.0  # Hz
 MU_LAW_LEVELS = 2**6 - 1
@@ -29,7 +29,7 @@ def round_trip(codec: CompressionModel, clips: torch.Tensor, sample_rate: int) -
     """Encodes and decodes clips.
 
     Args:
-        codec: on the clips' device; of any sample rate and number of channels.
+        codec: on the clips' device, of any sample rate and number of channels.
         clips: float32 [B, 1, samples] at `sample_rate` Hz.
 
     Returns:
@@ -43,26 +43,26 @@ def round_trip(codec: CompressionModel, clips: torch.Tensor, sample_rate: int) -
 
 
 def to_16_bits(clips: torch.Tensor) -> torch.Tensor:
-    """Rounds and clips to what a 16-bit file holds. Source audio came from one; what a model makes did not."""
+    """Rounds and clips to the values of a 16-bit file, because source audio comes from one and model output doesn't."""
     return (clips * 32768.0).round().clamp(-32768.0, 32767.0) / 32768.0
 
 
 def loudness(clips: torch.Tensor) -> torch.Tensor:
-    """RMS of each clip, [B, 1, 1]."""
+    """Returns the RMS of each clip, [B, 1, 1]."""
     return clips.square().mean(dim=-1, keepdim=True).sqrt()
 
 
 def alike(real: torch.Tensor, fake: torch.Tensor, sample_rate: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Makes the two clips of each pair alike but for what one can hear, and varies both in the same way.
+    """Removes inaudible differences between the two clips of each pair, and varies both in the same way.
 
-    The fake gets the real clip's RMS; both get one gain (0.25 … 1, no clipping), one polarity, one small offset, in
-    30 % of the pairs one low-pass, and are rounded to 16 bits.
+    The fake gets the real clip's RMS. Both get the same gain (0.25 … 1, no clipping), polarity and small offset, in
+    30 % of the pairs the same low-pass, and are rounded to 16 bits.
 
     Args:
         real, fake: float32 [B, 1, samples] at `sample_rate` Hz.
 
     Returns:
-        Both, and float32 [B]: 1 for pairs to learn from, 0 where either clip is silent.
+        Both clips, and float32 [B]: 1 for pairs to learn from, 0 where either clip is silent.
     """
     pair = torch.stack([real, fake])
     pair = pair - pair.mean(dim=-1, keepdim=True)
@@ -99,7 +99,7 @@ def _white_noise(clips: torch.Tensor) -> torch.Tensor:
 
 
 def _pink_noise(clips: torch.Tensor) -> torch.Tensor:
-    """Noise whose power falls by 3 dB an octave, at the clips' RMS."""
+    """Returns noise whose power falls by 3 dB per octave, at the clips' RMS."""
     spectrum = torch.fft.rfft(torch.randn_like(clips))
     steps = torch.arange(spectrum.shape[-1], device=clips.device).clamp(min=1)
     noise: torch.Tensor = torch.fft.irfft(spectrum / steps.sqrt(), n=clips.shape[-1])
@@ -107,19 +107,19 @@ def _pink_noise(clips: torch.Tensor) -> torch.Tensor:
 
 
 def _in_noise(clips: torch.Tensor) -> torch.Tensor:
-    """The clips in as much noise as there is signal."""
+    """Adds noise to the clips at a signal-to-noise ratio of 0 dB."""
     return clips + _white_noise(clips)
 
 
 def _mu_law(clips: torch.Tensor) -> torch.Tensor:
-    """6-bit µ-law (ITU-T G.711's curve): coarse quantization, as of an old telephone."""
+    """Quantizes to 6-bit µ-law (ITU-T G.711's curve), coarse like an old telephone."""
     compressed = clips.sign() * torch.log1p(MU * clips.abs().clamp(max=1.0)) / math.log1p(MU)
     coarse = (compressed * MU_LAW_LEVELS / 2).round() / (MU_LAW_LEVELS / 2)
     return coarse.sign() * torch.expm1(coarse.abs() * math.log1p(MU)) / MU
 
 
 def _hard_clipping(clips: torch.Tensor) -> torch.Tensor:
-    """Clipped at the RMS."""
+    """Clips the clips' peaks at their RMS."""
     limit = loudness(clips)
     return torch.maximum(torch.minimum(clips, limit), -limit)
 
@@ -134,7 +134,7 @@ CORRUPTIONS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def corrupt(clips: torch.Tensor) -> torch.Tensor:
-    """Corrupts clips [B, 1, samples], every kind about equally often."""
+    """Corrupts clips [B, 1, samples] in every way about equally often."""
     kinds = list(CORRUPTIONS.values())
     first = int(torch.randint(len(kinds), ()))
     return torch.cat([kinds[(first + index) % len(kinds)](clip) for index, clip in enumerate(torch.split(clips, 1))])

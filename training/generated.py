@@ -1,4 +1,4 @@
-"""Clips that a language model makes of a dataset's captions: what discriminators must learn to tell from its audio."""
+"""Generates clips from a dataset's captions, as fakes that discriminators learn to tell from the dataset's audio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from audiocraft_triton.engine.request import GenerationRequest
 from training.data.manifest import read_manifest
 from training.runtime import Report
 
-# The measures ask with small seeds, and must not meet clips that discriminators have learned.
+# The measures generate with small seeds; their clips must differ from those that discriminators have learned.
 FIRST_SEED = 1_000_000
 SLOTS = 32
 
@@ -24,16 +24,16 @@ def generate_clips(
     """Writes 16-bit WAV files `out/000000.wav` …, one for each of the first captions of a dataset's train split.
 
     Args:
-        checkpoint: folder of a whole checkpoint.
+        checkpoint: folder of a complete checkpoint.
         data: folder of a dataset with a manifest.
         out: folder for the clips.
-        clips: how many.
-        seconds: length of each.
-        report: takes a line of progress.
+        clips: number of clips.
+        seconds: length of each clip.
+        report: receives lines of progress.
 
     Raises:
-        InvalidRequest: no manifest, or fewer captions than clips.
-        CheckpointError: no such checkpoint.
+        InvalidRequest: the dataset has no manifest, or fewer captions than clips.
+        CheckpointError: the checkpoint doesn't exist.
     """
     captions = [clip.captions[0] for clip in read_manifest(data, "train")]
     if not 1 <= clips <= len(captions):

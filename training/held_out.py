@@ -1,4 +1,4 @@
-"""Judges clips that no discriminator learned from, as `analyze` judges a user's, and says how well that went."""
+"""Scores held-out clips as `analyze` scores a user's, and measures how well the scores tell source from fakes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SOURCE, CODED, GENERATED = "source", "codec output", "generated"
 SHUFFLE_SEED = 4
 
 Judged = Mapping[str, Sequence[ClipLogits]]
-"""Logits of the clips of every kind: SOURCE, CODED, perhaps GENERATED, and the corruptions."""
+"""Logits of the clips by kind: SOURCE, CODED, GENERATED if there are any, and the corruptions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class Quality:
 
     Attributes:
         auc: the chance that a source clip scores higher.
-        ece: expected calibration error, where source and this kind count for equally much.
-        accuracy: share of right verdicts at threshold 0.5, likewise.
-        realness: mean of the clips of this kind.
-        clips: how many of this kind.
+        ece: expected calibration error, with equal weight for source and this kind.
+        accuracy: share of correct verdicts at threshold 0.5, with the same weights.
+        realness: mean realness of the clips of this kind.
+        clips: number of clips of this kind.
     """
 
     auc: float
@@ -55,12 +55,12 @@ class HeldOut:
     """Makes and scores held-out clips.
 
     Args:
-        discriminators: in eval mode on the device.
+        discriminators: the modules, in eval mode on the device.
         codec: makes the codec output.
-        sample_rate: of the discriminators, Hz.
-        window: theirs, in samples.
-        seconds: longest clip.
-        limit: most clips of a kind.
+        sample_rate: the discriminators', Hz.
+        window: the discriminators' window in samples.
+        seconds: maximum length of a clip.
+        limit: maximum number of clips of a kind.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class HeldOut:
 
     @torch.no_grad()
     def judge(self, source: Sequence[Path], generated: Sequence[Path]) -> Judged:
-        """Logits of source clips, of what the codec and each corruption make of them, and of generated clips."""
+        """Scores source clips, their codec output, their corruptions, and generated clips."""
         kinds: dict[str, list[ClipLogits]] = {SOURCE: [], CODED: []}
         for index, clip in enumerate(self._clips(source)):
             given = torch.from_numpy(clip)[None].to(self._device)
@@ -92,7 +92,7 @@ class HeldOut:
         return {name: clips for name, clips in kinds.items() if clips}
 
     def _clips(self, files: Sequence[Path]) -> Iterator[Waveform]:
-        """Pieces of the files that don't overlap and aren't silent, in random order: float32 [1, samples]."""
+        """Yields non-overlapping pieces of the files, silent ones left out, in random order: float32 [1, samples]."""
         pieces = [(path, start) for path in files for start in _starts(path, self._seconds)]
         order = np.random.default_rng(SHUFFLE_SEED).permutation(len(pieces))
         for path, start in [pieces[index] for index in order[: self._limit]]:
@@ -102,14 +102,14 @@ class HeldOut:
                 yield clip[None]
 
     def _logits(self, clip: torch.Tensor) -> ClipLogits:
-        """Args: clip: float32 [1, 1, samples]. Returns: float32 [windows, parts] by discriminator."""
+        """Returns the logits of a clip, float32 [1, 1, samples], by discriminator: float32 [windows, parts]."""
         cut = cut_windows(to_16_bits(clip)[0].cpu().numpy(), self._window)
         windows = torch.from_numpy(cut).to(self._device)
         return {name: part_means(self._discriminators[name], windows).cpu().numpy() for name in DISCRIMINATORS}
 
 
 def part_means(discriminator: torch.nn.Module, windows: torch.Tensor) -> torch.Tensor:
-    """Mean logit of each part of a discriminator, float32 [B, parts], as the exported model gives them.
+    """Computes the mean logit of each part of a discriminator, float32 [B, parts], as the exported model returns it.
 
     Args:
         discriminator: MPD, MSD or MS-STFT.
@@ -120,11 +120,11 @@ def part_means(discriminator: torch.nn.Module, windows: torch.Tensor) -> torch.T
 
 
 def calibration_clips(judged: Judged) -> tuple[list[ClipLogits], list[int], list[float]]:
-    """Source clips and fakes, with labels and weights; every clip that there is.
+    """Returns all source clips and fakes with labels and weights.
 
-    Each source clip counts as one. The fakes together count for as much as the source clips, those of the codec and
-    generated ones for equal shares of it, however many there are of each. Corruptions stay out: nobody asks whether
-    white noise was generated, and they would make a low score too cheap.
+    Each source clip counts as one. The fakes together weigh as much as the source clips; codec output and generated
+    clips have equal shares of that weight, whatever their numbers. Corruptions are left out: nobody asks whether white
+    noise was generated, and clips that easy would distort the meaning of a low score.
     """
     source = judged[SOURCE]
     makers = [judged[name] for name in (CODED, GENERATED) if name in judged]
@@ -134,7 +134,7 @@ def calibration_clips(judged: Judged) -> tuple[list[ClipLogits], list[int], list
 
 
 def qualities(judged: Judged, calibrations: Mapping[str, Calibration]) -> dict[str, Quality]:
-    """How well source is told from each kind of clip; "overall": from codec output and generated together."""
+    """Measures how well realness tells source from each kind of clip; "overall": codec output and generated clips."""
     scores = {name: [judge(clip, calibrations).realness for clip in clips] for name, clips in judged.items()}
     source = scores.pop(SOURCE)
     _, labels, weights = calibration_clips(judged)
@@ -147,7 +147,7 @@ def qualities(judged: Judged, calibrations: Mapping[str, Calibration]) -> dict[s
 
 
 def as_json(found: Mapping[str, Quality]) -> dict[str, dict[str, float]]:
-    """The figures, rounded for reading."""
+    """Returns the figures, rounded for readers."""
     return {name: {key: round(value, 4) for key, value in asdict(one).items()} for name, one in found.items()}
 
 
@@ -164,6 +164,6 @@ def _quality(realness: Sequence[float], labels: Sequence[int], weights: Sequence
 
 
 def _starts(path: Path, seconds: float) -> list[float]:
-    """Where clips of a file begin, 0 … 1 among the possible beginnings; they don't overlap."""
+    """Returns the start of each clip of a file, 0 … 1 among all possible starts; the clips don't overlap."""
     count = max(1, int(soundfile.info(path).duration / seconds))
     return [index / max(count - 1, 1) for index in range(count)]

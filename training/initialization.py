@@ -1,4 +1,4 @@
-"""How convolutions begin that have only minutes to learn."""
+"""Initializes convolutions for a training of minutes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import nn
 def make_responsive(network: nn.Module) -> None:
     """Makes the output of untrained convolutions with weight norm depend on their input.
 
-    torch's default initialization shrinks variance by 3 a layer, and biases drown what is left. A codec then learns
-    the loudness of the average clip first; its latents become constant, and the codebooks collapse with them.
+    torch's default initialization shrinks the variance by a factor of 3 per layer, until biases dominate. A codec then
+    first learns the loudness of the average clip; its latents become constant, and its codebooks collapse.
     """
     for name, parameter in network.named_parameters():
         if "bias" in name:

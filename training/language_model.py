@@ -1,9 +1,9 @@
 """Trains a MusicGen (arXiv:2306.05284) on a dataset's tokens, and its text encoder with it.
 
-Model, delay pattern, loss and optimizer are audiocraft's. Differences, for a small model and little time: its T5 begins
-untrained and learns along; captions are dropped one by one instead of by the batch; padded texts are masked, as the
-engine conditions every request alone; the loss includes a clip's last frames, whose later codebooks upstream leaves
-out and then guesses; and what is kept are averaged weights.
+Model, delay pattern, loss and optimizer are audiocraft's. The differences, for a small model and little time: the T5
+starts untrained and learns with the model; captions are dropped one by one instead of by the batch; padded text is
+masked, because the engine conditions every request alone; the loss includes a clip's last frames, whose later codebooks
+upstream never trains and then has to guess; and the checkpoint keeps averaged weights.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ class LanguageModelRecipe:
 
     Attributes:
         kind: sample rate of the codec, and the length of a segment.
-        dim, heads, layers: of the transformer.
-        card: entries of each of the codec's codebooks.
+        dim, heads, layers: sizes of the transformer.
+        card: number of entries in each of the codec's codebooks.
         text: sizes of the text encoder.
-        steps: in all.
-        batch: clips a step, of all processes together.
-        dropout: in transformer and text encoder.
-        text_dropout: share of clips without caption, for classifier-free guidance.
-        cut_share: share of clips that begin somewhere in their middle, so that the model can continue audio.
+        steps: total number of steps.
+        batch: clips per step, over all processes.
+        dropout: in the transformer and the text encoder.
+        text_dropout: share of clips without a caption, for classifier-free guidance.
+        cut_share: share of clips that start somewhere in their middle, so that the model can continue audio.
         learning_rate: rises over `warm_up` steps, then falls to zero as a cosine.
-        weight_decay: of matrices.
-        max_norm: gradients are scaled down to this norm.
-        average_decay: of the weights that are kept.
+        weight_decay: for matrices.
+        max_norm: maximum norm of the gradient; a larger one is scaled down.
+        average_decay: decay of the moving average of the weights, which is what the checkpoint keeps.
     """
 
     kind: Kind
@@ -91,7 +91,7 @@ class LanguageModelRecipe:
     seed: int = 1
 
 
-# A rate of 1e-3 after 300 steps, with gradients up to 1, diverged once within 13,000 steps.
+# With a rate of 1e-3 after 300 steps and gradients up to 1, a training once diverged within 13,000 steps.
 MUSIC = LanguageModelRecipe(
     MUSIC_KIND, dim=256, heads=4, layers=5, card=1024, steps=12_000, batch=48,
     learning_rate=9e-4, warm_up=1_000, max_norm=0.3,
@@ -112,23 +112,23 @@ def train_language_model(
     minutes: float | None = None,
     report: Report = print,
 ) -> bool:
-    """Trains a language model and its text encoder, from where the last call with the same `run` stopped.
+    """Trains a language model and its text encoder, resuming where the last call with the same `run` stopped.
 
     Args:
         tokens: folder that `training.tokens.encode_dataset` wrote.
-        run: folder of state and logs.
+        run: folder for state and logs.
         out: checkpoint folder; `state_dict.bin` and `t5/` are written there whenever training stops, finished or not.
-            A codec that lies there already must be the one of the tokens.
+            If the folder holds a codec already, it must be the one that made the tokens.
         recipe: sizes and hyperparameters.
-        minutes: stop after this long.
-        report: takes a line of progress.
+        minutes: stop after this many minutes; None: only when done.
+        report: receives lines of progress.
 
     Returns:
-        Whether all steps are made.
+        Whether all steps are done.
 
     Raises:
-        InvalidRequest: tokens that are missing, of another codec, or don't fit the recipe; or a run that was begun with
-            other settings.
+        InvalidRequest: the tokens are missing, belong to another codec or don't fit the recipe; or the run was started
+            with other settings.
     """
     worker = join_workers()
     clips = read_tokens(tokens, "train")
@@ -152,7 +152,7 @@ def train_language_model(
 
 
 def written_config(recipe: LanguageModelRecipe) -> DictConfig:
-    """The config of the language model that a recipe makes, as it goes into the checkpoint."""
+    """Returns the config of a recipe's language model, as the checkpoint stores it."""
     shape = replace(DEMO, dim=recipe.dim, layers=recipe.layers, heads=recipe.heads, card=recipe.card)
     config = lm_config(recipe.kind, shape)
     config.classifier_free_guidance.training_dropout = recipe.text_dropout
@@ -163,9 +163,9 @@ class LanguageModelTrainer:
     """A language model with its data and optimizer: everything that a step needs.
 
     Attributes:
-        lm: the LMModel in training; its T5 is a part of it.
+        lm: the LMModel in training, with its T5.
         held_out: the validation clips.
-        average: the weights to keep.
+        average: the averaged weights, which the checkpoint keeps.
     """
 
     def __init__(self, recipe: LanguageModelRecipe, clips: TokenSplit, held_out: TokenSplit, worker: Worker) -> None:
@@ -189,7 +189,7 @@ class LanguageModelTrainer:
         self._schedule = CosineLRScheduler(self._optimizer, recipe.steps, recipe.warm_up)
 
     def parts(self) -> dict[str, Stateful]:
-        """Everything that changes while training, by name."""
+        """Returns everything that changes during training, by name."""
         return {
             "lm": self.lm,
             "average": self.average,
@@ -198,7 +198,7 @@ class LanguageModelTrainer:
         }
 
     def step(self) -> dict[str, torch.Tensor]:
-        """One step. Returns the cross-entropy (nats) as a mean and by codebook, and the gradient's norm."""
+        """Makes one step; returns the cross-entropy (nats) as a mean and by codebook, and the gradient's norm."""
         batch = self._clips.draw(self._share, self._recipe.cut_share, self._recipe.text_dropout)
         losses = self.losses(batch)
         loss = losses.mean()
@@ -213,8 +213,8 @@ class LanguageModelTrainer:
         return {"loss": loss.detach(), **by_codebook, "gradient": norm}
 
     def losses(self, batch: TokenBatch) -> torch.Tensor:
-        """The cross-entropy of each codebook over the frames that the delay pattern and the clips have, [codebooks]."""
-        # In float32: a T5 needs its range, and costs little here.
+        """Computes each codebook's cross-entropy over the frames that delay pattern and clips have, [codebooks]."""
+        # In float32: a T5 needs the range, and this one is cheap.
         vectors, unpadded = self.lm.condition_provider({TEXT: dict(batch.text)})[TEXT]
         for attention in self._cross_attention:
             attention.unpadded = unpadded.bool()
@@ -232,7 +232,7 @@ class LanguageModelTrainer:
 
     @torch.no_grad()
     def validate(self) -> torch.Tensor:
-        """The mean cross-entropy on the held-out clips with their main captions."""
+        """Computes the mean cross-entropy on the held-out clips with their main captions."""
         self.lm.eval()
         losses = torch.stack([self.losses(batch).mean() for batch in self.held_out.in_order(self._share)])
         self.lm.train()
@@ -249,7 +249,7 @@ class LanguageModelTrainer:
         write_text_encoder(out / TEXT_ENCODER_FOLDER, self._tokenizer, config, text)
 
     def _untrained(self) -> LMModel:
-        """The model as upstream initializes it; its T5 takes the way through a file, as there is no other."""
+        """Builds the model as upstream initializes it; its T5 goes through a file, because upstream needs one."""
         config = written_config(self._recipe)
         config.device = self._device.type
         config.transformer_lm.dropout = self._recipe.dropout
@@ -268,10 +268,10 @@ class LanguageModelTrainer:
 
 
 def _interleaved(lm: LMModel, frames: int) -> torch.Tensor:
-    """Where the delay pattern takes each token from, as upstream builds it.
+    """Returns the source of each token in the delay pattern, as upstream builds it.
 
     Returns:
-        int64 [codebooks, frames + codebooks]: places in codebooks × frames tokens, flattened, and one special token.
+        int64 [codebooks, frames + codebooks]: indices into codebooks × frames tokens, flattened, and one special token.
     """
     count = lm.num_codebooks * frames
     numbered = torch.arange(count).view(1, lm.num_codebooks, frames)
@@ -282,7 +282,7 @@ def _interleaved(lm: LMModel, frames: int) -> torch.Tensor:
 
 
 def _parameter_groups(lm: LMModel, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices, none for biases and norms."""
+    """Groups the parameters: weight decay for matrices, none for biases and norms."""
     parameters = list(lm.parameters())
     return [
         {"params": [parameter for parameter in parameters if parameter.ndim > 1], "weight_decay": weight_decay},
@@ -292,14 +292,14 @@ def _parameter_groups(lm: LMModel, weight_decay: float) -> list[dict[str, Any]]:
 
 def _require_match(clips: TokenSplit, recipe: LanguageModelRecipe, out: Path) -> None:
     if clips.card != recipe.card:
-        raise InvalidRequest("tokens", clips.card, f"entries a codebook: must be {recipe.card} for this recipe")
+        raise InvalidRequest("tokens", clips.card, f"entries per codebook: must be {recipe.card} for this recipe")
     codec = Checkpoint(str(out), out)
     if codec.has(CODEC_FILE) and codec_digest(codec) != clips.codec:
-        raise InvalidRequest("out", str(out), "holds another codec than the tokens were made with: encode them again")
+        raise InvalidRequest("out", str(out), "holds another codec than the tokens' own: encode the dataset again")
 
 
 def _digest(clips: TokenSplit) -> str:
-    """Of what a training on these clips depends on."""
+    """Returns a digest of the codes and captions, to refuse resuming on other ones."""
     digest = hashlib.sha256(repr(clips.captions).encode())
     digest.update(clips.codes.numpy().tobytes())
     return digest.hexdigest()

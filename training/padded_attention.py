@@ -1,7 +1,7 @@
-"""Cross-attention for a batch of texts of different lengths, each as if it were alone.
+"""Cross-attention that treats each text of a padded batch as if it were alone.
 
-Upstream's has no mask: what is padded still takes its share of attention, so that a text means another thing beside a
-longer one. The engine conditions every request alone, and a language model has to be trained for that.
+Upstream's cross-attention has no mask: padding takes a share of the attention, so a text's effect depends on the longer
+texts in its batch. The engine conditions every request alone, and a language model has to be trained for that.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from audiocraft_triton.checkpoints.upstream import LMModel, StreamingMultiheadAt
 
 
 class PaddedCrossAttention(StreamingMultiheadAttention):  # type: ignore[misc]
-    """Upstream's cross-attention, weights and all, which sees only those keys that `unpadded` marks.
+    """Upstream's cross-attention with the same weights, limited to the attention keys that `unpadded` marks.
 
     Attributes:
         unpadded: bool [batch, keys]; set it before every call.
@@ -38,7 +38,7 @@ class PaddedCrossAttention(StreamingMultiheadAttention):  # type: ignore[misc]
 
 
 def replace_cross_attention(lm: LMModel) -> list[PaddedCrossAttention]:
-    """Puts such attention, with the same weights under the same names, into every layer. Returns them."""
+    """Replaces every layer's cross-attention, keeping weights and their names; returns the new modules."""
     replaced = []
     for layer in lm.transformer.layers:
         upstream = layer.cross_attention

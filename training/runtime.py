@@ -1,8 +1,8 @@
-"""What every training here shares: processes and devices, steps that resume where they stopped, progress, logs.
+"""The runtime that all trainings share: processes and devices, resumable steps, progress, logs.
 
-One process trains alone; under `torchrun --nproc-per-node N` each of N processes takes its own share of every batch.
-Gradients are averaged as audiocraft does it, by `flashy.distrib`: its adversarial losses and its balancer do so by
-themselves, and a `DistributedDataParallel` around them would average twice.
+One process trains alone; under `torchrun --nproc-per-node N` each of N processes takes its share of every batch.
+`flashy.distrib` averages the gradients, as in audiocraft: audiocraft's adversarial losses and balancer already call it,
+so a `DistributedDataParallel` around them would average twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Report = Callable[[str], None]
 
 
 class Stateful(Protocol):
-    """What modules, optimizers and schedules have in common."""
+    """An object with a state to save: a module, an optimizer, a schedule."""
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -41,7 +41,7 @@ class Stateful(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """This process among those that train together."""
+    """This process's place among the processes that train together."""
 
     rank: int
     count: int
@@ -53,16 +53,16 @@ class Worker:
         return self.rank == 0
 
     def helpers(self) -> int:
-        """How many processes read audio ahead for this one: enough for a GPU, none where the CPU trains."""
+        """Returns how many processes read audio ahead for this one: enough for a GPU, none for training on a CPU."""
         if self.device.type == "cpu":
             return 0
         return max(2, min(MOST_HELPERS, (os.cpu_count() or 1) // self.count - 1))
 
     def share(self, batch: int) -> int:
-        """This process's part of a batch.
+        """Returns the number of clips of a batch that this process takes.
 
         Raises:
-            InvalidRequest: the batch can't be divided.
+            InvalidRequest: the batch can't be divided evenly.
         """
         if batch % self.count:
             raise InvalidRequest("batch", batch, f"must be a multiple of the number of processes, {self.count}")
@@ -70,13 +70,13 @@ class Worker:
 
 
 def join_workers() -> Worker:
-    """Joins the processes that torchrun started; alone without it. A GPU per process where there are GPUs."""
+    """Joins the processes that torchrun started, if it did; each process takes one GPU if there are any."""
     rank, count = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
         torch.cuda.set_device(device)
-        torch.set_float32_matmul_precision("high")  # TF32: training needs no more digits
+        torch.set_float32_matmul_precision("high")  # TF32 is precise enough for training
         torch.backends.cudnn.benchmark = True
     if count > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -84,17 +84,17 @@ def join_workers() -> Worker:
 
 
 class TrainingRun:
-    """The steps of one training: numbered, seeded one by one, saved, resumed, reported.
+    """Runs the steps of one training: numbers and seeds each step, saves, resumes and reports.
 
     Args:
-        folder: where state, settings and TensorBoard logs go; a state that lies there is resumed.
+        folder: for state, settings and TensorBoard logs; if it holds a state, the training resumes.
         worker: this process.
-        parts: everything that changes while training, by name: modules, optimizers, schedules.
-        settings: what makes this training the one it is; resuming with other settings is refused.
-        steps: how many in all.
-        minutes: stop (saved, resumable) after this long; None: only when done.
-        seed: of all randomness in a step.
-        report: takes a line of progress.
+        parts: everything that changes during training, by name: modules, optimizers, schedules.
+        settings: everything that the result depends on; resuming with other settings is refused.
+        steps: total number of steps.
+        minutes: stop (saved, resumable) after this many minutes; None: only when done.
+        seed: for all randomness in a step.
+        report: receives lines of progress.
 
     Raises:
         InvalidRequest: the folder holds the state of a training with other settings.
@@ -126,11 +126,11 @@ class TrainingRun:
 
     @property
     def finished(self) -> bool:
-        """Whether every step has been made."""
+        """Whether every step is done."""
         return self.step >= self.steps
 
     def each_step(self) -> Iterator[int]:
-        """Yields the number of each step to make: from where the last process stopped, until done or out of time."""
+        """Yields the number of each remaining step, until all are done or time is up."""
         started = saved = reported = time.monotonic()
         first = self.step
         writer = self._writer()
@@ -152,7 +152,7 @@ class TrainingRun:
             writer.close()
 
     def log(self, scalars: Mapping[str, torch.Tensor | float]) -> None:
-        """Takes this step's figures; read only when they are shown, so that no step waits for the GPU."""
+        """Takes this step's figures; they are read only when shown, so that no step waits for the GPU."""
         self._scalars = dict(scalars)
 
     def _resume(self) -> None:
@@ -167,7 +167,7 @@ class TrainingRun:
                 if before.get(key, None) != self._settings.get(key, None)
             )
             raise InvalidRequest(
-                "state", str(self.folder), f"holds a training with another {', '.join(changed)}: choose another folder"
+                "state", str(self.folder), f"holds a training with other {', '.join(changed)}: choose another folder"
             )
         state = torch.load(path, map_location=self._worker.device, weights_only=True)
         for name, part in self._parts.items():
@@ -187,7 +187,7 @@ class TrainingRun:
         os.replace(temporary, self.folder / STATE_FILE)
 
     def _agree(self, out_of_time: bool) -> bool:
-        """The same answer in every process: else one would wait for gradients of another that has left."""
+        """Returns the same answer in every process; otherwise one would wait for the gradients of one that has left."""
         if self._worker.count == 1:
             return out_of_time
         answer = torch.tensor(float(out_of_time), device=self._worker.device)
@@ -213,7 +213,7 @@ class TrainingRun:
 
 
 def seed_everything(*address: int) -> None:
-    """Seeds Python, numpy and torch from a few integers, so that a resumed step draws what it would have drawn."""
+    """Seeds Python, numpy and torch from a few integers, so that a resumed step draws the same random numbers."""
     state = np.random.SeedSequence(list(address)).generate_state(3)
     random.seed(int(state[0]))
     np.random.seed(int(state[1]))

@@ -1,8 +1,8 @@
 """Small checkpoints of the real architectures with seeded random weights, in audiocraft's own file layout.
 
-They let every test run the code path that `facebook/musicgen-small` takes: delay pattern, 4 codebooks, cross-attention
-on a T5, SEANet with LSTM and residual quantizer, 2 diffusion bands. What they generate is noise with a rhythm, not
-music. Only sizes differ from upstream's configs; a `Shape` holds them. Training begins with the same configs.
+They let every test run the code path of `facebook/musicgen-small`: delay pattern, 4 codebooks, cross-attention on a T5,
+SEANet with LSTM and residual quantizer, 2 diffusion bands. They generate rhythmic noise, not music. Only the sizes
+differ from upstream's configs; a `Shape` holds them. Training starts from the same configs.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ rain wind thunder water sea fire birds dog cat engine car siren alarm bell foots
 
 
 def make_seeded_checkpoints(directory: Path, report: Callable[[str], None] = print) -> None:
-    """Writes the music and the sound checkpoint below `directory`; the same bytes of weights every time."""
+    """Writes the music and the sound checkpoint below `directory`, with the same bytes of weights every time."""
     for kind in (MUSIC, SOUND):
         folder = directory / kind.folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def make_seeded_checkpoints(directory: Path, report: Callable[[str], None] = pri
 
 
 def write_text_encoder(folder: Path, shape: Shape) -> None:
-    """Writes an untrained T5 encoder, and a tokenizer that knows the words of music and sound."""
+    """Writes an untrained T5 encoder, and a tokenizer with common words for music and sound."""
     specials = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -4.0)]
     words = [(f"▁{word}", -5.0) for word in dict.fromkeys(_VOCABULARY)]
     characters = [(chr(code), -10.0) for code in range(33, 127)]
@@ -84,7 +84,7 @@ def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
     config = codec_config(kind, DEMO)
     codec = builders.get_compression_model(config).eval()
     make_responsive(codec)
-    # k-means on residuals of real latents: random codebooks would give every clip the same few codes.
+    # k-means on the residuals of real latents, because random codebooks would give every clip the same few codes.
     latents = codec.encoder(_practice_sounds(kind.sample_rate))
     quantized = codec.quantizer(latents, FRAME_RATE)
     _scale_last_layer(codec, 0.1 / float(codec.decoder(quantized.x).std()))
@@ -92,7 +92,7 @@ def _make_codec(kind: Kind) -> tuple[EncodecModel, DictConfig]:
 
 
 def _practice_sounds(sample_rate: int) -> torch.Tensor:
-    """Chirps, chords and noise bursts, [8, 1, 4 s]: what the codebooks are fitted to."""
+    """Returns chirps, chords and noise bursts, [8, 1, 4 s], for fitting the codebooks."""
     time = torch.arange(4 * sample_rate) / sample_rate
     pitches = 55.0 * 2.0 ** (torch.randint(0, 60, (8, 3, 1)) / 12)
     sweep = 1.0 + torch.rand(8, 3, 1) * time
@@ -103,7 +103,7 @@ def _practice_sounds(sample_rate: int) -> torch.Tensor:
 
 
 def _scale_last_layer(codec: EncodecModel, factor: float) -> None:
-    """Makes the untrained decoder audible: scales its output linearly."""
+    """Makes the untrained decoder audible by scaling its output linearly."""
     convolution = codec.decoder.model[-1].conv.conv
     convolution.weight_g.mul_(factor)
     convolution.bias.mul_(factor)
@@ -112,7 +112,7 @@ def _scale_last_layer(codec: EncodecModel, factor: float) -> None:
 def _write_lm(folder: Path, kind: Kind) -> None:
     config = lm_config(kind, DEMO)
     state = initial_lm_state(config, DEMO)
-    # Untrained logits are nearly flat; sharper heads make prompts, seeds and guidance matter.
+    # Untrained logits are nearly flat; scaled heads make prompts, seeds and guidance matter.
     for index in range(CODEBOOKS):
         state[f"linears.{index}.weight"] *= 3.0
     save(folder / LM_FILE, state, config)
@@ -136,7 +136,7 @@ def _write_diffusion(path: Path, kind: Kind) -> None:
             }
         )  # fmt: skip
         processor = builders.get_processor(config.processor, sample_rate=kind.sample_rate)
-        for _ in range(2):  # fits the bands' rescaling, which is useless until it has seen num_samples clips
+        for _ in range(2):  # fits the bands' rescaling, which needs num_samples clips before it works
             processor.project_sample(_practice_sounds(kind.sample_rate))
         package[index] = {
             "cfg": config,
@@ -151,7 +151,7 @@ def _write_discriminators(path: Path, kind: Kind) -> None:
         {
             "sample_rate": kind.sample_rate,
             "window": 2 * kind.sample_rate,
-            "calibration": None,  # nothing was trained: scores say nothing yet, and `analyze` says so
+            "calibration": None,  # untrained scores mean nothing, and `analyze` reports that
             "mpd": {"periods": [2, 3, 5, 7, 11], "filters": 2, "max_filters": 64, "kernel_sizes": [5, 3]},
             "msd": {"scale_norms": ["weight_norm"] * 3, "filters": 8, "max_filters": 64},
             "msstftd": {"filters": 8, "n_ffts": [1024, 2048, 4096], "hop_lengths": [120, 240, 480],

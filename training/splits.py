@@ -1,4 +1,4 @@
-"""Which files are for learning, which for calibration, which for the final figures."""
+"""Splits the files of a folder into training, calibration and test parts."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from training.audio_crops import audio_files
 from training.data.manifest import MANIFEST_FILE, read_manifest
 
 MIN_FILES = 10
-HELD_OUT_SHARE = 10  # one file of so many for validation, as many for the test
+HELD_OUT_SHARE = 10  # one file in this many for validation, and as many for the test
 MIN_HELD_OUT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """The files of a folder, each in one part."""
+    """The files of a folder, each in exactly one part."""
 
     train: tuple[Path, ...]
     validation: tuple[Path, ...]
@@ -31,17 +31,17 @@ class Splits:
 
 
 def split_files(folder: Path, field: str = "data") -> Splits:
-    """Splits a folder's audio files: as its manifest says, or without one 80/10/10 in the order of their paths' hashes.
+    """Splits a folder's audio files by its manifest, or without one 80/10/10 in the order of their paths' hashes.
 
-    Whole files, because crops of one file are too much alike to judge what was learned from the others.
+    A file is never divided, because crops of one file are too similar to test what was learned from the others.
 
     Args:
-        folder: anything with audio below it.
+        folder: any folder with audio files at any depth.
         field: name of the user's input, for errors.
 
     Raises:
-        InvalidRequest: no such folder, fewer than 10 audio files, one of them can't be read, or a manifest without
-            clips of some split.
+        InvalidRequest: the folder doesn't exist, has fewer than 10 audio files or one that can't be read, or its
+            manifest lacks clips of a split.
     """
     if not folder.is_dir():
         raise InvalidRequest(field, str(folder), "must be an existing folder with audio files")
@@ -61,7 +61,7 @@ def _split_by_manifest(folder: Path, field: str) -> Splits:
     for split, files in parts.items():
         if len(files) < MIN_HELD_OUT:
             raise InvalidRequest(
-                field, str(folder), f"has {len(files)} {split} clips in its {MANIFEST_FILE}: at least {MIN_HELD_OUT}"
+                field, str(folder), f"lists {len(files)} {split} clips in {MANIFEST_FILE}: needs {MIN_HELD_OUT}"
             )
     return Splits(**parts)
 
@@ -72,7 +72,7 @@ def _split_by_hash(folder: Path, field: str) -> Splits:
         raise InvalidRequest(
             field,
             str(folder),
-            f"holds {len(files)} audio files: must be at least {MIN_FILES}, some are kept for testing",
+            f"holds {len(files)} audio files: must be at least {MIN_FILES}, because some are kept for testing",
         )
     ordered = sorted(files, key=lambda path: hashlib.sha256(path.relative_to(folder).as_posix().encode()).digest())
     held_out = max(MIN_HELD_OUT, len(ordered) // HELD_OUT_SHARE)

@@ -1,4 +1,4 @@
-"""A T5 encoder for a small world: its vocabulary learned from a dataset's captions, its weights trained with the LM."""
+"""A small T5 encoder: its vocabulary is learned from a dataset's captions, its weights are trained with the LM."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sentencepiece import sentencepiece_model_pb2
 from training.upstream import T5Config, T5EncoderModel, T5Tokenizer
 
 _TIED_WEIGHTS = "encoder.embed_tokens.weight"  # the same as `shared.weight`
-# Whatever is typed gets tokens that can be trained; a capital letter means the same as a small one.
+# Every typed character gets a token that can be trained; capital letters equal small ones.
 _CAPITALS = range(ord("A"), ord("Z") + 1)
 _PRINTABLE = "".join(chr(code) for code in range(33, 127) if code not in _CAPITALS)
 
@@ -26,8 +26,8 @@ class TextEncoderSizes:
     """The sizes of a T5 encoder.
 
     Attributes:
-        width: of its vectors.
-        vocabulary: how many pieces at most; fewer where captions have fewer.
+        width: of the encoder's vectors.
+        vocabulary: maximum number of pieces; captions with little variety have fewer.
     """
 
     width: int
@@ -39,11 +39,11 @@ class TextEncoderSizes:
 
 
 def train_tokenizer(captions: Iterable[str], vocabulary: int) -> T5Tokenizer:
-    """Fits a unigram vocabulary (arXiv:1804.10959) to captions; the same captions always give the same.
+    """Fits a unigram vocabulary (arXiv:1804.10959) to captions; the same captions always give the same vocabulary.
 
     Args:
-        captions: in any order, repeated as often as they weigh.
-        vocabulary: how many pieces at most.
+        captions: in any order; a repeated caption weighs more.
+        vocabulary: maximum number of pieces.
 
     Returns:
         A tokenizer that ignores the case of ASCII letters and knows every printable ASCII character.
@@ -64,7 +64,7 @@ def train_tokenizer(captions: Iterable[str], vocabulary: int) -> T5Tokenizer:
 
 
 def text_encoder_config(sizes: TextEncoderSizes, pieces: int, dropout: float = 0.0) -> T5Config:
-    """The config of an encoder for so many pieces; dropout matters in training only."""
+    """Returns the config of an encoder for `pieces` vocabulary entries; dropout matters only in training."""
     return T5Config(
         vocab_size=pieces, d_model=sizes.width, d_kv=sizes.head_width, d_ff=sizes.feed_forward,
         num_layers=sizes.layers, num_heads=sizes.heads,
@@ -75,12 +75,12 @@ def text_encoder_config(sizes: TextEncoderSizes, pieces: int, dropout: float = 0
 def write_text_encoder(
     folder: Path, tokenizer: T5Tokenizer, config: T5Config, state: Mapping[str, torch.Tensor] | None = None
 ) -> None:
-    """Writes tokenizer and encoder as `transformers` does, float32; without a state the encoder is untrained."""
+    """Writes tokenizer and encoder as `transformers` does, in float32; without a state the encoder is untrained."""
     tokenizer.save_pretrained(folder)
     encoder = T5EncoderModel(config)
     if state is not None:
         encoder.load_state_dict(state)
-    # What the encoder's own save_pretrained writes; but that writes nothing in all but the first of several processes.
+    # The same files as from the encoder's own save_pretrained, which writes only in the first of several processes.
     encoder.config.architectures = [T5EncoderModel.__name__]
     encoder.config.save_pretrained(folder)
     weights = {name: value for name, value in encoder.state_dict().items() if name != _TIED_WEIGHTS}

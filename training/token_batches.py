@@ -1,4 +1,4 @@
-"""Batches of codes and captions, drawn on the device itself: no step waits for data."""
+"""Batches of codes and captions, drawn on the device so that no step waits for data."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import torch
 from audiocraft_triton.contract.errors import InvalidRequest
 from training.tokens import TokenSplit
 
-TEXT_LENGTH_STEP = 8  # tensor cores like it
+TEXT_LENGTH_STEP = 8  # tensor cores are faster at multiples of 8
 
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
-    """What a step of the language model takes.
+    """The input of one step of the language model.
 
     Attributes:
-        codes: int64 [batch, codebooks, frames]; the special token, `card`, where the clip has ended.
+        codes: int64 [batch, codebooks, frames]; after a clip's end, the special token `card`.
         text: `input_ids` and `attention_mask`, int64 [batch, tokens].
-        described: bool [batch, 1, 1]; False where the caption is to be ignored, for classifier-free guidance.
+        described: bool [batch, 1, 1]; False where the caption must be ignored, for classifier-free guidance.
     """
 
     codes: torch.Tensor
@@ -30,16 +30,16 @@ class TokenBatch:
 
 
 class TokenBatches:
-    """The clips of a split on the device.
+    """Draws batches from the clips of a split, which it keeps on the device.
 
     Args:
         split: the clips.
-        tokenizer: of their captions.
-        frames: length of what is drawn.
-        device: where everything lies.
+        tokenizer: for their captions.
+        frames: length of the drawn clips.
+        device: holds all codes and captions.
 
     Raises:
-        InvalidRequest: the clips are shorter than that.
+        InvalidRequest: the clips have fewer frames.
     """
 
     def __init__(self, split: TokenSplit, tokenizer: Any, frames: int, device: torch.device) -> None:
@@ -57,27 +57,27 @@ class TokenBatches:
         self._text = {name: text[name].to(device) for name in ("input_ids", "attention_mask")}
 
     def draw(self, batch: int, cut_share: float, text_dropout: float) -> TokenBatch:
-        """Random clips, each with one of its captions, by torch's generator of the device.
+        """Draws random clips, each with one of its captions, from the device's torch generator.
 
         Args:
-            batch: how many.
-            cut_share: the share of clips that begin somewhere in their middle, as what continues audio does; at least
-                half a segment of the clip is left then.
-            text_dropout: the share of clips without their caption.
+            batch: number of clips.
+            cut_share: share of clips that start somewhere in their middle, as a continuation of audio does; at least
+                half a segment of such a clip remains.
+            text_dropout: share of clips without their caption.
         """
         device = self._codes.device
         clips = torch.randint(len(self._codes), (batch,), device=device)
         last = max(1, self._codes.shape[-1] - self._frames // 2)
         cut = torch.rand(batch, device=device) < cut_share
         starts = torch.randint(1, last + 1, (batch,), device=device) * cut
-        # float64, because a float32 just below 1 times a few may round up to one caption too far
+        # float64, because a float32 just below 1 times the number of captions may round up past the last one
         share = torch.rand(batch, dtype=torch.float64, device=device)
         rows = self._first_caption[clips] + (share * self._captions[clips]).long()
         described = torch.rand(batch, 1, 1, device=device) >= text_dropout
         return self._batch(clips, starts, rows, described)
 
     def in_order(self, batch: int) -> Iterator[TokenBatch]:
-        """Every clip once, from its beginning, with its main caption."""
+        """Yields every clip once, from its beginning, with its main caption."""
         for clips in torch.split(torch.arange(len(self._codes), device=self._codes.device), batch):
             described = torch.ones(len(clips), 1, 1, dtype=torch.bool, device=clips.device)
             yield self._batch(clips, torch.zeros_like(clips), self._first_caption[clips], described)

@@ -1,9 +1,9 @@
-"""A dataset as a language model reads it: the codec's codes of every clip, with the clip's captions.
+"""Encodes a dataset for the language model: every clip's codes, with the clip's captions.
 
 A folder of tokens holds, for the splits train and validation,
 
-    <split>.safetensors   "codes": int16 [clips, codebooks, frames]; the codec they belong to in its metadata
-    <split>.jsonl         the captions of each clip in the same order: a JSON list a line
+    <split>.safetensors   "codes": int16 [clips, codebooks, frames]; the metadata identifies their codec
+    <split>.jsonl         the captions of each clip in the same order: one JSON list per line
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class TokenSplit:
 
     Attributes:
         codes: int16 [clips, codebooks, frames].
-        captions: of each clip, the main one first.
+        captions: the captions of each clip, the main one first.
         codec: SHA-256 of the codec's encoder and codebooks.
-        card: size of its codebooks.
-        frame_rate: frames a second.
+        card: number of entries in each codebook.
+        frame_rate: frames per second.
     """
 
     codes: torch.Tensor
@@ -58,12 +58,12 @@ class TokenSplit:
 
     @property
     def seconds(self) -> float:
-        """Length of each clip."""
+        """The length of each clip in seconds."""
         return self.codes.shape[-1] / self.frame_rate
 
 
 def codec_digest(checkpoint: Checkpoint) -> str:
-    """SHA-256 of what decides a codec's codes, its encoder and codebooks: the decoder may go on learning."""
+    """Returns the SHA-256 of a codec's encoder and codebooks, which decide its codes; the decoder may keep learning."""
     weights = read_package(checkpoint.files(CODEC_FILE))["best_state"]
     digest = hashlib.sha256()
     for name in sorted(weights):
@@ -74,18 +74,18 @@ def codec_digest(checkpoint: Checkpoint) -> str:
 
 
 def encode_dataset(data: Path, checkpoint: Path, out: Path, *, batch: int, report: Report = print) -> None:
-    """Encodes the clips of a dataset on the GPU if there is one; a split that is up to date is left as it is.
+    """Encodes the clips of a dataset, on the GPU if there is one; skips a split that is up to date.
 
     Args:
-        data: folder with a manifest; its clips are mono, of the codec's sample rate and of one length.
+        data: folder with a manifest; its clips are mono, of the codec's sample rate and of equal length.
         checkpoint: folder with the codec.
         out: folder for the tokens.
-        batch: clips encoded at a time.
-        report: takes a line of progress.
+        batch: number of clips encoded at a time.
+        report: receives lines of progress.
 
     Raises:
-        InvalidRequest: no manifest, a split without clips, or clips that don't fit the codec or each other.
-        CheckpointError: no codec.
+        InvalidRequest: the manifest is missing, a split has no clips, or clips don't fit the codec or each other.
+        CheckpointError: the checkpoint has no codec, or one whose codes don't fit 16 bits.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     found = resolve(str(checkpoint))
@@ -106,7 +106,7 @@ def encode_dataset(data: Path, checkpoint: Path, out: Path, *, batch: int, repor
         weights = out / f"{split}.safetensors"
         _write_captions(out / f"{split}.jsonl", clips)
         if weights.is_file() and _metadata(weights) == metadata:
-            report(f"{split}: {len(clips):,} clips are encoded already")
+            report(f"{split}: {len(clips):,} clips are already encoded")
             continue
         codes = _encode(codec, data, clips, batch, device, report)
         partial = weights.with_suffix(".partial")
@@ -115,10 +115,10 @@ def encode_dataset(data: Path, checkpoint: Path, out: Path, *, batch: int, repor
 
 
 def read_tokens(folder: Path, split: str) -> TokenSplit:
-    """Reads what `encode_dataset` wrote for a split.
+    """Reads the tokens that `encode_dataset` wrote for a split.
 
     Raises:
-        InvalidRequest: there is nothing, it is damaged, or codes and captions don't belong together.
+        InvalidRequest: the tokens are missing or damaged, or the numbers of clips and captions differ.
     """
     path = folder / f"{split}.safetensors"
     if not path.is_file():
@@ -133,7 +133,7 @@ def read_tokens(folder: Path, split: str) -> TokenSplit:
     except (SafetensorError, OSError, KeyError, ValueError) as error:
         raise InvalidRequest("tokens", str(path), f"can't be read: {error}") from error
     if len(captions) != len(codes):
-        raise InvalidRequest("tokens", str(path), f"holds {len(codes)} clips, but captions of {len(captions)}")
+        raise InvalidRequest("tokens", str(path), f"holds {len(codes)} clips, but captions for {len(captions)}")
     return TokenSplit(codes, captions, metadata["codec"], card, frame_rate)
 
 
@@ -151,9 +151,9 @@ def _metadata(path: Path) -> Mapping[str, str]:
 def _encode(
     codec: CompressionModel, data: Path, clips: Sequence[Clip], batch: int, device: torch.device, report: Report
 ) -> torch.Tensor:
-    """The codes of all clips, int16 [clips, codebooks, frames], on the CPU.
+    """Returns the codes of all clips, int16 [clips, codebooks, frames], on the CPU.
 
-    They stay on the device until the end, and the audio comes from threads: nothing waits for the device in between.
+    The codes stay on the device until the end, and threads read the audio, so nothing waits for the device in between.
     """
     split, started = clips[0].split, time.monotonic()
     reported = started
@@ -176,7 +176,7 @@ def _encode(
 def _audio_batches(
     data: Path, clips: Sequence[Clip], batch: int, sample_rate: int, device: torch.device
 ) -> Iterator[torch.Tensor]:
-    """int16 [up to batch, samples] in the order of the clips, a few batches read ahead."""
+    """Yields int16 [up to batch, samples] in the order of the clips; threads read a few batches ahead."""
     samples = soundfile.info(data / clips[0].file).frames
     waiting: deque[tuple[torch.Tensor, list[Future[None]]]] = deque()
     with ThreadPoolExecutor(READERS) as readers:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Trains the demo checkpoints from data/ (`make training-data`), on one GPU or two: sized for 25 minutes on two H200.
 #
-#   training/train_demo.sh [FOLDER]        default out/training; the result lies in FOLDER/music and FOLDER/sound
+#   training/train_demo.sh [FOLDER]        default out/training; writes the checkpoints FOLDER/music and FOLDER/sound
 #
-# May be stopped at any time; the same command goes on. MINUTES=9 stops by itself, with exit status 3 if unfinished.
-# DATA, PYTHON: other places of data and interpreter.
+# It may be stopped at any time; the same command resumes it. With MINUTES=9 it stops after nine minutes, with exit
+# status 3 if unfinished. DATA and PYTHON override the paths of the data and the interpreter.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 work=${1:-out/training} data=${DATA:-data} python=${PYTHON:-.venv/bin/python}
@@ -15,7 +15,7 @@ mkdir -p "$work/log" "$work/done" || exit
 
 left() { awk "BEGIN { print ($deadline - $SECONDS) / 60 }"; }
 
-# stage NAME GPU COMMAND…: runs a stage unless it is done.
+# stage NAME GPU COMMAND…: runs a stage unless it is done already.
 stage() {
   local name=$1 gpu=$2
   shift 2
@@ -27,14 +27,14 @@ stage() {
   return "$status"
 }
 
-# trained NAME GPU COMMAND…: a stage that can be stopped and resumed.
+# trained NAME GPU COMMAND…: runs a stage that can be stopped and resumed.
 trained() {
   local name=$1 gpu=$2
   shift 2
   stage "$name" "$gpu" "$@" --state "$work/state/$name" --minutes "$(left)"
 }
 
-# Until the encoder of a codec has learned: from then on its codes are final, while the decoder goes on.
+# codes_of KIND: waits until the codec's encoder is trained. Then its codes are final, while its decoder keeps learning.
 codes_of() {
   until [ -e "$work/$1/compression_state_dict.bin" ]; do
     [ $SECONDS -lt $deadline ] || return 3

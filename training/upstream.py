@@ -1,4 +1,4 @@
-"""What training uses of audiocraft and transformers beyond the package's own needs; import it from here."""
+"""Names from audiocraft and transformers that only training uses; the other modules import them from here."""
 
 from audiocraft_triton.checkpoints import upstream  # noqa: F401, I001  (first: makes the imports below work)
 

@@ -1,4 +1,4 @@
-"""The exponential moving average of a module's weights while it trains: what is kept in the end."""
+"""Exponential moving average of a module's weights during training; checkpoints keep the average."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import nn
 class WeightAverage:
     """Averages parameters and floating-point buffers over about 1 / (1 - decay) steps.
 
-    The first steps weigh equally, so that the average never remembers the weights from before training. Buffers are
-    averaged too: a codebook has to lag behind as its encoder does. (audiocraft's `ModuleDictEMA` does the same one
-    tensor after the other, which costs more than a step of these small models.)
+    The first steps weigh equally, so that the initial weights have no share in the average. Buffers are averaged too,
+    because a codebook has to lag behind as much as its encoder does. (audiocraft's `ModuleDictEMA` does the same tensor
+    by tensor, which takes longer than a step of these small models.)
 
     Args:
-        module: what trains, already on its device.
+        module: the module in training, already on its device.
         decay: 0 … 1.
     """
 
@@ -24,23 +24,23 @@ class WeightAverage:
         self._module = module
         self._decay = decay
         self._weight = 0.0
-        # A state dict's tensors share their memory with the module's: what is collected here stays current.
+        # A state dict's tensors share memory with the module's, so these stay current.
         self._current = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
         self._average = {name: value.clone() for name, value in self._current.items()}
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes the weights as they are now."""
+        """Adds the module's current weights to the average."""
         self._weight = self._weight * self._decay + 1.0
         torch._foreach_lerp_(list(self._average.values()), list(self._current.values()), 1.0 / self._weight)
 
     @torch.no_grad()
     def adopt(self) -> None:
-        """Makes the average the module's weights."""
+        """Sets the module's weights to the average."""
         torch._foreach_copy_(list(self._current.values()), list(self._average.values()))
 
     def module_state(self) -> dict[str, torch.Tensor]:
-        """The module's state dict with averages in place of weights, on the CPU."""
+        """Returns the module's state dict with averages in place of weights, on the CPU."""
         state: dict[str, torch.Tensor] = self._module.state_dict()
         return {name: self._average.get(name, tensor).detach().cpu().clone() for name, tensor in state.items()}
 

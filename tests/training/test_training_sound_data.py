@@ -225,7 +225,7 @@ def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     build(tmp_path / "resumed", 4)
     (tmp_path / "resumed" / "train" / "000001.wav").write_bytes(b"torn")
     (tmp_path / "resumed" / "train" / "000002.wav").unlink()
-    assert "2 of them were there" in build(tmp_path / "resumed", 6)[-1]
+    assert "2 of them existed already" in build(tmp_path / "resumed", 6)[-1]
     assert files(tmp_path / "resumed") == files(tmp_path / "whole")
 
 
@@ -245,7 +245,7 @@ def test_a_build_killed_in_the_middle_keeps_its_clips(tmp_path: Path, monkeypatc
     said: list[str] = []
     build_sounds(tmp_path / "killed", {"train": 24}, samples=None, workers=1, seed=1, seconds=1, report=said.append)
     build_sounds(tmp_path / "whole", {"train": 24}, samples=None, workers=1, seed=1, seconds=1, report=print)
-    assert "20 of them were there" in said[-1]
+    assert "20 of them existed already" in said[-1]
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 

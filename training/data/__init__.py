@@ -1,1 +1,1 @@
-"""The training data, made from integer seeds: music, sounds, and the manifests that list them."""
+"""Makes the training data from integer seeds: music, sounds, and the manifests that list them."""

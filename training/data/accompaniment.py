@@ -1,4 +1,4 @@
-"""What plays under a melody: chord figures and bass lines, drawn anew for a piece and then fitted to its chords."""
+"""Accompaniment of a melody: chord figures and bass lines, drawn for each piece and then fitted to its chords."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class Hit:
     Attributes:
         start: beats from the bar line.
         length: beats.
-        voice: index into the chord's voicing (past its top: octaves up), or ALL for the whole chord.
+        voice: index into the chord's voicing (indices past its top are octaves up), or ALL for the whole chord.
         accent: 0 … 1.
-        spread: beats between the notes of a strummed chord; negative strums upwards.
+        spread: beats between the notes of a strummed chord; a negative spread strums upwards.
     """
 
     start: float
@@ -33,7 +33,7 @@ Figure = list[Hit]
 
 
 def _pulse(density: float) -> float:
-    """Beats between attacks that suit a density."""
+    """Returns the number of beats between attacks at a density."""
     return 2.0 if density < 0.25 else 1.0 if density < 0.65 else 0.5
 
 
@@ -42,19 +42,19 @@ def _every(step: float, beats: int) -> list[float]:
 
 
 def pad(_rng: Generator, beats: int, _density: float) -> Figure:
-    """The chord held through the bar."""
+    """Holds the chord through the bar."""
     return [Hit(0, beats)]
 
 
 def block(rng: Generator, beats: int, density: float) -> Figure:
-    """Whole chords in even values, a weak one now and then left out."""
+    """Repeats whole chords evenly and leaves out a weak one now and then."""
     step = min(_pulse(density), beats)
     starts = [start for start in _every(step, beats) if start % 2 == 0 or rng.random() < 0.9]
     return [Hit(start, step * 0.92, accent=0.85 if start == 0 else 0.72) for start in starts]
 
 
 def power(rng: Generator, beats: int, density: float) -> Figure:
-    """Driving repeated chords with drawn accents."""
+    """Repeats driving chords with random accents."""
     step = 1.0 if density < 0.35 else 0.5
     accents = rng.random(round(beats / step)) < 0.3
     return [
@@ -65,7 +65,7 @@ def power(rng: Generator, beats: int, density: float) -> Figure:
 
 
 def strum(rng: Generator, beats: int, density: float) -> Figure:
-    """A guitar's hand: down on the beats, up between them, some strokes left out."""
+    """Strums like a guitarist: down on the beats, up between them, with some strokes left out."""
     chance = 0.15 + 0.8 * density
     starts = [start for start in _every(0.5, beats) if start in (0, 2) or rng.random() < chance]
     return [
@@ -75,7 +75,7 @@ def strum(rng: Generator, beats: int, density: float) -> Figure:
 
 
 def arpeggio(rng: Generator, beats: int, density: float) -> Figure:
-    """A broken chord that climbs, falls, turns or leaps, the same way in every bar."""
+    """Breaks the chord so that it climbs, falls, turns or leaps, the same way in every bar."""
     step = 1.0 if density < 0.2 else 0.5 if density < 0.7 else 0.25
     count = round(beats / step)
     shape = int(rng.integers(4))
@@ -97,27 +97,27 @@ def arpeggio(rng: Generator, beats: int, density: float) -> Figure:
 
 
 def alberti(rng: Generator, beats: int, density: float) -> Figure:
-    """Low, high, middle, high: the left hand of classical keyboard music."""
+    """Plays low, high, middle, high, like the left hand of classical keyboard music."""
     step = 1.0 if density < 0.2 else 0.5 if density < 0.75 else 0.25
     order = ((0, 2, 1, 2), (0, 1, 2, 1), (0, 2, 1, 1))[rng.integers(3)] if beats == 4 else (0, 1, 2)
     return [Hit(start, step, order[index % len(order)], accent=0.65) for index, start in enumerate(_every(step, beats))]
 
 
 def off_beat(rng: Generator, beats: int, density: float) -> Figure:
-    """Short chords between the beats, as in ska and reggae."""
+    """Plays short chords between the beats, as in ska and reggae."""
     doubled = density > 0.5 and rng.random() < 0.6
     hits = [Hit(start + 0.5, 0.22, accent=0.9) for start in _every(1.0, beats)]
     return hits + [Hit(start + 0.75, 0.15, accent=0.6) for start in _every(1.0, beats) if doubled and start % 2 == 1]
 
 
 def back_beat(_rng: Generator, beats: int, _density: float) -> Figure:
-    """Short chords after each bass note: the waltz's two, the march's and the polka's one."""
+    """Plays short chords after each bass note: two in a waltz, one in a march or polka."""
     starts = (1.0, 2.0) if beats == 3 else (0.5, 1.5, 2.5, 3.5) if _density > 0.5 else (1.0, 3.0)
     return [Hit(start, 0.4, accent=0.7) for start in starts]
 
 
 def stabs(rng: Generator, beats: int, density: float) -> Figure:
-    """A few short syncopated chords."""
+    """Plays a few short syncopated chords."""
     positions = [0.0, 0.75, 1.5, 1.75, 2.5, 2.75, 3.25, 3.5]
     chance = 0.3 + 0.5 * density
     chosen = [start for start in positions if start < beats and rng.random() < chance] or [0.0, 1.5]
@@ -125,7 +125,7 @@ def stabs(rng: Generator, beats: int, density: float) -> Figure:
 
 
 def comp(rng: Generator, beats: int, density: float) -> Figure:
-    """A jazz pianist's chords: few, mostly off the beat."""
+    """Plays few chords, mostly off the beat, like a jazz pianist."""
     positions = [0.0, 0.5, 1.5, 2.5, 3.0, 3.5]
     count = 1 + int(rng.integers(1, 2 + round(2.5 * density)))
     chosen = sorted(float(start) for start in rng.choice(positions, size=min(count, 5), replace=False))
@@ -133,7 +133,7 @@ def comp(rng: Generator, beats: int, density: float) -> Figure:
 
 
 def gate(rng: Generator, beats: int, density: float) -> Figure:
-    """Repeated short synthesizer chords with drawn gaps."""
+    """Repeats short synthesizer chords with random gaps."""
     step = 0.5 if density < 0.6 else 0.25
     return [
         Hit(start, step * 0.6, accent=0.85 if start % 1 == 0 else 0.65)
@@ -143,7 +143,7 @@ def gate(rng: Generator, beats: int, density: float) -> Figure:
 
 
 def montuno(rng: Generator, beats: int, _density: float) -> Figure:
-    """A Latin piano's syncopated broken chord."""
+    """Plays the syncopated broken chord of a Latin piano."""
     return [
         Hit(start, 0.4, ALL if rng.random() < 0.35 else int(rng.integers(4)), accent=0.8)
         for start in (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5)
@@ -152,7 +152,7 @@ def montuno(rng: Generator, beats: int, _density: float) -> Figure:
 
 
 def chorale(rng: Generator, beats: int, density: float) -> Figure:
-    """A choir's or quartet's even chords."""
+    """Plays even chords like a choir or quartet."""
     step = 2.0 if density < 0.4 and beats == 4 else 1.0
     starts = [start for start in _every(step, beats) if start == 0 or rng.random() < 0.85]
     ends = [*starts[1:], float(beats)]
@@ -168,12 +168,12 @@ FIGURES: dict[str, Callable[[Generator, int, float], Figure]] = {
 
 # Bass figures: voice 0 is the root, 1 the fifth, 2 the octave, 3 the third, 4 a step towards the next root.
 def held_bass(_rng: Generator, beats: int, _density: float) -> Figure:
-    """The root through the bar."""
+    """Holds the root through the bar."""
     return [Hit(0, beats, 0)]
 
 
 def root_bass(rng: Generator, beats: int, density: float) -> Figure:
-    """Repeated roots."""
+    """Repeats the root."""
     step = _pulse(density)
     return [
         Hit(start, step * 0.9, 0, 0.9 if start == 0 else 0.75)
@@ -183,24 +183,24 @@ def root_bass(rng: Generator, beats: int, density: float) -> Figure:
 
 
 def fifth_bass(_rng: Generator, beats: int, _density: float) -> Figure:
-    """Root and fifth in turn."""
+    """Alternates root and fifth."""
     return [Hit(0, 0.9, 0, 0.9)] if beats == 3 else [Hit(0, 0.9, 0, 0.9), Hit(2, 0.9, 1, 0.8)]
 
 
 def walking_bass(rng: Generator, beats: int, _density: float) -> Figure:
-    """A note a beat, the last leading into the next chord."""
+    """Plays one note per beat; the last one leads into the next chord."""
     inner = [int(voice) for voice in rng.permutation([1, 3, 2])[: beats - 2]]
     return [Hit(float(beat), 0.95, voice, 0.85) for beat, voice in enumerate([0, *inner, 4])]
 
 
 def octave_bass(_rng: Generator, beats: int, density: float) -> Figure:
-    """Root and octave in turn, in eighths when dense."""
+    """Alternates root and octave, in eighths when dense."""
     step = 0.5 if density > 0.3 else 1.0
     return [Hit(start, step * 0.8, 2 * (index % 2), 0.85) for index, start in enumerate(_every(step, beats))]
 
 
 def syncopated_bass(rng: Generator, beats: int, density: float) -> Figure:
-    """Drawn off-beats around a firm first beat."""
+    """Plays random off-beats around a firm first beat."""
     starts = [
         start
         for start in _every(0.25, beats)
@@ -214,12 +214,12 @@ def syncopated_bass(rng: Generator, beats: int, density: float) -> Figure:
 
 
 def tumbao_bass(_rng: Generator, beats: int, _density: float) -> Figure:
-    """Latin: root, then fifth and octave ahead of the beat."""
+    """Plays a Latin bass: the root, then fifth and octave ahead of the beat."""
     return [hit for hit in (Hit(0, 1.4, 0, 0.9), Hit(1.5, 1.4, 1, 0.8), Hit(3.0, 0.9, 2, 0.85)) if hit.start < beats]
 
 
 def driving_bass(_rng: Generator, beats: int, density: float) -> Figure:
-    """A sequencer's even roots."""
+    """Plays even roots like a sequencer."""
     step = 0.5 if density < 0.65 else 0.25
     return [Hit(start, step * 0.7, 0, 0.9 if start % 1 == 0.5 else 0.75) for start in _every(step, beats)]
 

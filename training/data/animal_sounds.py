@@ -26,7 +26,7 @@ from training.data.synthesis import (
 
 
 def birds(draw: Draw, samples: int) -> Rendering:
-    """Chirps, whistles and trills of one to six birds."""
+    """Renders chirps, whistles and trills of one to six birds."""
     crowd = draw.dial()
     many = word(crowd, "single", "many")
     count = {"single": 1, "": 3, "many": 6}[many]
@@ -43,7 +43,7 @@ def birds(draw: Draw, samples: int) -> Rendering:
 
 
 def _birdsong(draw: Draw) -> Signal:
-    """One bird's song: one to six equal gliding notes, some trilled."""
+    """Renders one bird's song: one to six equal gliding notes, some trilled."""
     base, reach = draw.log_between(2300, 4600), draw.between(0.12, 0.45) * draw.choose([-1, 1])
     notes, duration, gap = int(draw.rng.integers(1, 7)), draw.between(0.05, 0.16), draw.between(0.02, 0.08)
     trill = draw.choose([0.0, draw.between(18, 45)])
@@ -55,7 +55,7 @@ def _birdsong(draw: Draw) -> Signal:
 
 
 def crickets(draw: Draw, samples: int) -> Rendering:
-    """Pulse trains near 4.5 kHz."""
+    """Renders pulse trains near 4.5 kHz."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     waveform = np.zeros(samples)
@@ -79,7 +79,7 @@ def crickets(draw: Draw, samples: int) -> Rendering:
 
 
 def owl(draw: Draw, samples: int) -> Rendering:
-    """Soft low hoots in groups."""
+    """Renders soft low hoots in groups."""
     pitch = draw.dial()
     height = word(pitch, "deep", "high")
     base, hoots = scaled(pitch, 260, 520), int(draw.rng.integers(1, 4))

@@ -1,4 +1,4 @@
-"""Builds a dataset: WAV files that depend on (seed, split, number) alone, and their manifest, by many processes."""
+"""Builds a dataset with many processes: WAV files that depend only on (seed, split, number), and their manifest."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Key = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class MadeClip:
-    """A clip before it is written: int16 [samples], and what is said about it."""
+    """A clip before it is written: int16 [samples], with its captions and labels."""
 
     waveform: NDArray[np.int16]
     captions: tuple[str, ...]
@@ -48,14 +48,15 @@ class MadeClip:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What a folder is to hold.
+    """The description of a dataset to build.
 
     Attributes:
-        name: what it is, for messages.
-        make: from split and number to the clip; sent to other processes, so a function of a module or a partial of one.
+        name: kind of dataset, for messages.
+        make: returns the clip of a split and number; must be a module's function or a partial of one, because it is
+            sent to other processes.
         sample_rate: Hz.
-        seconds: of each clip.
-        settings: what every clip depends on beside split and number. A folder of other settings is refused.
+        seconds: length of each clip.
+        settings: everything that a clip depends on besides split and number. A folder with other settings is refused.
     """
 
     name: str
@@ -68,17 +69,17 @@ class Dataset:
 def build(
     dataset: Dataset, folder: Path, clips: Mapping[str, int], *, workers: int, report: Callable[[str], None]
 ) -> None:
-    """Writes the dataset; what an earlier run wrote, interrupted or smaller, is kept.
+    """Writes the dataset; keeps the clips of an earlier run that was interrupted or smaller.
 
     Args:
-        dataset: what to make.
-        folder: where it goes.
-        clips: how many of each split ("train", "validation", "test").
-        workers: how many processes compute.
-        report: told of progress every ten seconds.
+        dataset: the dataset to build.
+        folder: for the dataset.
+        clips: number of clips in each split ("train", "validation", "test").
+        workers: number of worker processes.
+        report: receives a line of progress every ten seconds.
 
     Raises:
-        InvalidRequest: an argument is out of its bounds, or the folder holds a dataset of other settings.
+        InvalidRequest: an argument is out of bounds, or the folder holds a dataset with other settings.
     """
     _check(clips, workers)
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,11 +102,11 @@ def build(
                 report(f"{dataset.name}: {kept + count:,} of {len(keys):,} clips, {speed:,.0f} × real time")
     write_manifest(folder, [done[key] for key in keys])
     (folder / PROGRESS_FILE).unlink()
-    report(f"{dataset.name}: {len(keys):,} clips of {dataset.seconds:g} s in {folder} ({kept:,} of them were there)")
+    report(f"{dataset.name}: {len(keys):,} clips of {dataset.seconds:g} s in {folder} ({kept:,} existed already)")
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """Returns the SHA-256 of a file's bytes, in hex."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -114,7 +115,7 @@ def _check(clips: Mapping[str, int], workers: int) -> None:
     if unknown:
         raise InvalidRequest("clips", unknown, f"splits are {', '.join(SPLITS)}")
     if not clips or min(clips.values()) < 0 or sum(clips.values()) == 0:
-        raise InvalidRequest("clips", dict(clips), "must name at least one clip, and no negative number")
+        raise InvalidRequest("clips", dict(clips), "must ask for at least one clip, and no number may be negative")
     if workers < 1:
         raise InvalidRequest("workers", workers, "must be at least 1")
 
@@ -125,16 +126,16 @@ def _check_settings(folder: Path, dataset: Dataset) -> None:
         path.write_text(json.dumps(dict(dataset.settings)), encoding="utf-8")
     elif json.loads(path.read_text(encoding="utf-8")) != dataset.settings:
         raise InvalidRequest(
-            "folder", str(folder), f"holds {dataset.name} of other settings (see {SETTINGS_FILE}): choose another"
+            "folder", str(folder), f"holds {dataset.name} with other settings (see {SETTINGS_FILE}): choose another"
         )
 
 
 def _finished(folder: Path, dataset: Dataset) -> dict[Key, Clip]:
-    """The clips of earlier runs whose files are whole."""
+    """Returns the clips of earlier runs whose files are complete."""
     rows: list[Clip] = read_manifest(folder) if (folder / MANIFEST_FILE).exists() else []
     if (folder / PROGRESS_FILE).exists():
         for line in (folder / PROGRESS_FILE).read_text(encoding="utf-8").splitlines():
-            with suppress(json.JSONDecodeError):  # the last line, if the run was killed while it wrote
+            with suppress(json.JSONDecodeError):  # the last line, if the run was killed while writing it
                 row = json.loads(line)
                 rows.append(Clip(**{**row, "captions": tuple(row["captions"])}))
     size = _WAV_HEADER_BYTES + 2 * round(dataset.seconds * dataset.sample_rate)
@@ -146,12 +147,12 @@ def _finished(folder: Path, dataset: Dataset) -> dict[Key, Clip]:
 
 
 def _written(dataset: Dataset, folder: Path, keys: Sequence[Key], workers: int) -> Iterator[tuple[Key, Clip]]:
-    """All of them, in order, by as many processes as asked for."""
+    """Yields all clips in order, written by `workers` processes."""
     if workers == 1 or len(keys) <= _CLIPS_AT_ONCE:
         for key in keys:
             yield key, _write(dataset, folder, key)
         return
-    # Not forked: a forked child inherits the locks of threads that it lacks.
+    # Not forked, because a forked child inherits locks from threads that it does not have.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
         count = len(keys)
         made = pool.map(_write, [dataset] * count, [folder] * count, keys, chunksize=_CLIPS_AT_ONCE)

@@ -1,4 +1,4 @@
-"""What people would type to get a piece: a caption and paraphrases that say only what the notes do."""
+"""Captions of a piece as people would type them: a caption and paraphrases that say only what the notes do."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ _WITHOUT_DRUMS = ("no drums", "without drums")
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a piece's captions may say of it.
+    """The facts about a piece that its captions may state.
 
     Attributes:
         subjects: names for its style.
         tempo_word: "slow", "medium" or "fast".
         mood: a key of MOOD_WORDS, or None.
-        key: with its mode, "C major".
+        key: key and mode, such as "C major".
         instruments: the pitched ones, the lead first.
-        drums: whether there are any.
-        solo: one instrument alone, which the subject names already.
+        drums: whether the piece has drums.
+        solo: whether one instrument plays alone; the subject names it already.
     """
 
     subjects: tuple[str, ...]
@@ -47,7 +47,7 @@ class Description:
 
 
 def captions(rng: Generator, piece: Description) -> tuple[str, ...]:
-    """Three to five captions without repeats: a full one, the style's bare name or nearly so, and others between."""
+    """Returns three to five different captions: a full one, one with little more than the style's name, and others."""
     found = [_sentence(rng, piece, tempo=0.9, mood=0.95, players=0.8, key=0.55)]
     for _ in range(int(rng.integers(2, 4))):
         found.append(_sentence(rng, piece, tempo=0.6, mood=0.65, players=0.5, key=0.5))
@@ -60,7 +60,7 @@ def captions(rng: Generator, piece: Description) -> tuple[str, ...]:
 
 
 def _sentence(rng: Generator, piece: Description, *, tempo: float, mood: float, players: float, key: float) -> str:
-    """One caption; the numbers are the chances that it says each thing."""
+    """Returns one caption; the numbers are the probabilities that it mentions each fact."""
     medium = 0.4 if piece.tempo_word == "medium" else 1.0
     words = []
     if rng.random() < tempo * medium:
@@ -87,7 +87,7 @@ def _sentence(rng: Generator, piece: Description, *, tempo: float, mood: float, 
 
 
 def _players(rng: Generator, piece: Description) -> list[str]:
-    """Who is named: one instrument or more, drums among them, or that there are no drums."""
+    """Returns the named players: one instrument or more, possibly drums, or a note that there are no drums."""
     if not piece.drums and rng.random() < (0.2 if piece.solo else 0.25):
         return [_pick(rng, _WITHOUT_DRUMS)]
     if piece.solo:

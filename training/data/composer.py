@@ -1,4 +1,4 @@
-"""From a seed to a piece: its specification, its form, and what each player plays."""
+"""Composes a piece from a seed: its specification, its form, and the notes of each player."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from training.data.spec import Spec, draw_spec
 
 
 def compose(seed: int, split: str, index: int) -> Piece:
-    """The piece number `index` of a split; it depends on nothing but these three.
+    """Composes piece number `index` of a split; the result depends only on the three arguments.
 
     Raises:
-        InvalidRequest: an unknown split, or a negative number.
+        InvalidRequest: the split is unknown, or a number is negative.
     """
     if split not in SPLITS:
         raise InvalidRequest("split", split, f"must be one of {', '.join(SPLITS)}")
@@ -105,7 +105,7 @@ def _comp_notes(rng: Generator, spec: Spec, phrases: Sequence[Phrase]) -> list[N
     style = spec.style
     name = style.figures[rng.integers(len(style.figures))]
     centre = 57 - (4 if style.solo else 0) + round(6 * (spec.register - 0.45))
-    centre = max(min(centre, lead_range(spec)[0] - 3), 48)  # below the melody, but not among the basses
+    centre = max(min(centre, lead_range(spec)[0] - 3), 48)  # below the melody, but above the basses
     power = name == "power"
     voices = 4 if style.harmony in ("jazz", "blues") or name in ("strum", "chorale") else 3
     return _figure_notes(
@@ -168,7 +168,7 @@ def _figure_notes(
     voices: Callable[[Chord, tuple[int, ...] | None], tuple[int, ...]],
     velocity: float,
 ) -> list[Note]:
-    """Fits a figure, drawn once for each letter of the form, to every bar's chords."""
+    """Draws one figure for each letter of the form and fits it to every bar's chords."""
     style = spec.style
     figures: dict[str, Figure] = {}
     notes: list[Note] = []
@@ -190,7 +190,7 @@ def _figure_notes(
 def _fit(
     figure: Figure, start: float, span: float, bar_start: float, pitches: tuple[int, ...], velocity: float
 ) -> list[Note]:
-    """The notes of the figure's hits within [start, start + span) of a bar; a held hit begins again with the chord."""
+    """Returns the notes of the figure's hits within [start, start + span) of a bar; a new chord restarts held hits."""
     notes = []
     for hit in figure:
         begin = max(hit.start, start)

@@ -1,4 +1,4 @@
-"""Drum patterns: for each style and drum a chance at every sixteenth, from which each piece draws its own bars."""
+"""Drum patterns: each style and drum has a probability at every sixteenth, from which each piece draws its bars."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from training.data.notes import Note
 
-GRID = 4  # positions a beat
+GRID = 4  # positions per beat
 
 KICK, RIM, SNARE, CLAP, CLOSED_HAT, OPEN_HAT, CRASH, RIDE = 36, 37, 38, 39, 42, 46, 49, 51
 TAMBOURINE, COWBELL, HIGH_CONGA, LOW_CONGA, SHAKER, CLAVES = 54, 56, 63, 64, 70, 75
@@ -20,13 +20,13 @@ _ACCENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Kit:
-    """How a style drums.
+    """The drum pattern of a style.
 
     Attributes:
-        chances: for each drum a digit a sixteenth of the bar: 9 always, 0 or "." never, 1 … 8 by chance.
-        time: the drum that keeps time (hi-hat, ride, shaker) beside them, or None.
-        off_beat: the time-keeper plays only between the beats.
-        fills: chance of a fill at the end of every fourth bar.
+        chances: for each drum, one digit per sixteenth of the bar: 9 always, 0 or "." never, 1 … 8 sometimes.
+        time: the additional drum that keeps time (hi-hat, ride, shaker), or None.
+        off_beat: whether the drum that keeps time plays only between the beats.
+        fills: probability of a fill at the end of every fourth bar.
     """
 
     chances: dict[int, str]
@@ -62,12 +62,12 @@ KITS: dict[str, Kit] = {
 
 
 def draw_bar(rng: Generator, kit: Kit, density: float) -> list[tuple[int, int, float]]:
-    """A bar of four beats of a kit's style: (grid position, drum, accent 0 … 1) for each stroke.
+    """Draws a bar of four beats in a kit's style: (grid position, drum, accent 0 … 1) for each stroke.
 
     Args:
         rng: source of the choices.
-        kit: the style's chances.
-        density: 0 … 1: how finely time is kept.
+        kit: the style's probabilities.
+        density: 0 … 1; a higher density subdivides the beat further.
     """
     strokes = [
         (position, drum, _ACCENTS.get(drum, 0.8))
@@ -98,7 +98,7 @@ def _time_keeping(rng: Generator, kit: Kit, density: float) -> list[tuple[int, i
 
 
 def draw_fill(rng: Generator, density: float) -> list[tuple[int, int, float]]:
-    """The last beat or two of a bar on snare and toms, downwards."""
+    """Draws a fill for the last beat or two of a bar, down from the snare over the toms."""
     start = int(rng.choice([8, 12, 12]))
     step = 1 if density > 0.5 else 2
     drums = sorted(rng.choice([SNARE, *_TOMS], size=4), key=[SNARE, *_TOMS].index)
@@ -110,15 +110,15 @@ def draw_fill(rng: Generator, density: float) -> list[tuple[int, int, float]]:
 
 
 def play(rng: Generator, kit: Kit, levels: list[float], beats: int, density: float, velocity: float) -> list[Note]:
-    """A whole part.
+    """Plays a whole drum part.
 
     Args:
         rng: source of the choices.
-        kit: the style's.
+        kit: the style's probabilities.
         levels: loudness of each bar, around 1.
-        beats: of a bar; of a bar of three, the first three quarters of the pattern are played.
+        beats: per bar; a bar of three plays the first three quarters of the pattern.
         density: 0 … 1.
-        velocity: of an accented stroke, MIDI.
+        velocity: MIDI velocity of an accented stroke.
     """
     patterns = [draw_bar(rng, kit, density) for _ in range(2)]
     notes = []

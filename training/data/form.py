@@ -1,4 +1,4 @@
-"""The form of a piece: phrases that return, each with its chords and its loudness."""
+"""Draws the form of a piece: recurring phrases, each with its chords and its loudness."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _FORMS = ("AABA", "ABAC", "AABB", "ABAB", "AABC")
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One phrase of the form: its letter, and for each bar the chords that share it and its loudness around 1."""
+    """One phrase of the form: its letter, and for each bar its chords and its loudness around 1."""
 
     letter: str
     chords: list[list[Chord]]
     levels: list[float]
 
     def chord_at(self, beat: float, beats: int) -> Chord:
-        """The chord that sounds at a beat of the phrase, whose bars have so many."""
+        """Returns the chord at a beat of the phrase, whose bars have `beats` beats."""
         chords = self.chords[int(beat // beats)]
         return chords[int(beat % beats * len(chords) / beats)]
 
 
 def draw_form(rng: Generator, spec: Spec) -> list[Phrase]:
-    """Phrases of two or four bars that fill a piece, the second of each pair closing."""
+    """Draws phrases of two or four bars that fill a piece; the second of each pair closes."""
     style = spec.style
     bars = math.ceil(PIECE_SECONDS * spec.bpm / 60 / style.beats) + 1
     blues = style.harmony == "blues"
     length = 4 if blues or bars >= 11 else 2
     form = "ABC" if blues else _FORMS[rng.integers(len(_FORMS))]
-    # Slow music of long bars changes chords within the bar, or ten seconds of it would hold two.
+    # Slow music with long bars changes chords within the bar; otherwise ten seconds would have only two chords.
     per_bar = 2 if spec.bpm < 76 and style.beats == 4 and style.harmony != "blues" and rng.random() < 0.6 else 1
     twelve = phrase_numerals(rng, "blues", spec.mode, 12, closing=True) if blues else []
     known: dict[tuple[str, bool], list[str]] = {}

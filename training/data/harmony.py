@@ -17,7 +17,7 @@ _SUFFIXES = {
     "": (), "7": (10,), "maj7": (11,), "6": (9,), "9": (10, 14), "o": (), "o7": (9,), "h7": (10,),
 }  # fmt: skip
 
-# What may stand for tonic, subdominant and dominant; the first of each is the commonest.
+# The numerals that may serve as tonic, subdominant and dominant; the first of each is the most common.
 _FUNCTIONS = {
     "major": {"T": ("I", "I", "I", "I", "vi", "vi", "iii"), "S": ("IV", "IV", "ii"), "D": ("V", "V", "V7")},
     "minor": {"T": ("i", "i", "i", "i", "VI", "III"), "S": ("iv", "iv", "VI"), "D": ("V", "V7", "VII")},
@@ -56,10 +56,10 @@ class Chord:
 
 
 def chord(numeral: str, tonic: int, mode: str) -> Chord:
-    """The chord that a roman numeral means in a key: "IV", "ii7", "bVII", "V7"; in minor VI, VII and III are flat.
+    """Returns the chord of a roman numeral ("IV", "ii7", "bVII", "V7") in a key; in minor VI, VII and III are flat.
 
     Raises:
-        InvalidRequest: it is no numeral this grammar knows.
+        InvalidRequest: the grammar doesn't know the numeral.
     """
     match = _NUMERAL.fullmatch(numeral)
     if match is None or match[2].upper() not in _NUMERALS or match[3] not in _SUFFIXES:
@@ -72,14 +72,14 @@ def chord(numeral: str, tonic: int, mode: str) -> Chord:
 
 
 def phrase_numerals(rng: Generator, kind: str, mode: str, bars: int, *, closing: bool) -> list[str]:
-    """One numeral a bar for one phrase.
+    """Draws one numeral per bar for one phrase.
 
     Args:
         rng: source of the choices.
         kind: "pop", "rock", "classical", "jazz", "vamp" or "blues".
         mode: "major" or "minor".
-        bars: how many.
-        closing: the phrase ends at rest (on the tonic) where the kind has cadences.
+        bars: number of bars.
+        closing: whether the phrase ends at rest (on the tonic), if the kind has cadences.
     """
     if kind == "blues":
         return list(_BLUES[mode][:bars])
@@ -89,7 +89,7 @@ def phrase_numerals(rng: Generator, kind: str, mode: str, bars: int, *, closing:
     functions = _FUNCTIONS[mode]
     loop = _LOOPS[rng.integers(len(_LOOPS))]
     numerals = [functions[function][rng.integers(len(functions[function]))] for function in loop]
-    numerals[0] = functions["T"][0]  # the key is heard at once
+    numerals[0] = functions["T"][0]  # establishes the key at once
     numerals = _fit(numerals, bars)
     if kind == "classical":
         numerals[-2:] = ["V7", functions["T"][0]] if closing else [functions["S"][rng.integers(3)], "V"]
@@ -101,13 +101,13 @@ def _fit(numerals: list[str], bars: int) -> list[str]:
 
 
 def voicing(chord: Chord, previous: tuple[int, ...] | None, centre: int, voices: int) -> tuple[int, ...]:
-    """Pitches for a chord, ascending, in close position, moving as little as possible from the previous voicing.
+    """Voices a chord: ascending pitches in close position, as near as possible to the previous voicing.
 
     Args:
-        chord: what to voice.
-        previous: the voicing before it, or None at the beginning.
-        centre: the MIDI pitch the voicing stays around.
-        voices: how many pitches; with fewer than the chord has, its fifth goes first.
+        chord: the chord to voice.
+        previous: the previous voicing, or None at the beginning.
+        centre: MIDI pitch that the voicing stays near.
+        voices: number of pitches; if the chord has more, its fifth is left out first.
     """
     classes = list(chord.pitch_classes)
     while len(classes) > voices:

@@ -1,4 +1,4 @@
-"""The instruments pieces are written for: their General MIDI programs, registers, and how loud they sit in a mix."""
+"""The instruments of the pieces: their General MIDI programs, registers and volumes in a mix."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """An instrument as captions call it.
+    """An instrument and how pieces use it.
 
     Attributes:
         program: General MIDI program, 0 … 127.
         low: lowest melody pitch that sounds well, MIDI note number.
-        high: highest.
+        high: highest melody pitch that sounds well.
         volume: MIDI channel volume that balances it against the others as a lead.
-        sustained: it holds a note as long as the player likes (bowed, blown, sung), so melodies are played legato.
+        sustained: whether it can hold a note for any time (bowed, blown, sung), so that its melodies are legato.
     """
 
     program: int

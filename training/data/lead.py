@@ -1,4 +1,4 @@
-"""The lead part: a melody's motifs through the form, in the register of its instrument and mood."""
+"""Composes the lead part: motifs that run through the form, in the register of its instrument and mood."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from training.data.spec import Spec
 
 
 def lead_notes(rng: Generator, spec: Spec, phrases: Sequence[Phrase]) -> list[Note]:
-    """The melody over a whole form, with a second voice where the instrument has one."""
+    """Composes the melody over a whole form, with a second voice if the instrument gets one."""
     style, instrument = spec.style, INSTRUMENTS[spec.lead]
     low, high = lead_range(spec)
     velocity = 64 + 48 * spec.energy
@@ -50,7 +50,7 @@ def lead_notes(rng: Generator, spec: Spec, phrases: Sequence[Phrase]) -> list[No
 
 
 def lead_range(spec: Spec) -> tuple[int, int]:
-    """Lowest and highest pitch of the melody: a window of the instrument's range, higher or lower with the mood."""
+    """Returns the melody's lowest and highest pitch: part of the instrument's range, placed according to the mood."""
     instrument = INSTRUMENTS[spec.lead]
     window = min(17, instrument.high - instrument.low)
     low = instrument.low + round(spec.register * (instrument.high - instrument.low - window))
@@ -70,7 +70,7 @@ def _draw_motifs(rng: Generator, spec: Spec, bars: int) -> list[melody.Motif]:
 
 
 def _doubling(rng: Generator, spec: Spec) -> Callable[[int, Chord], int] | None:
-    """A second voice for instruments that can play it: a chord tone or an octave below, the octave when energetic."""
+    """Draws a second voice for an instrument that can play one: a chord tone below, or an octave if energetic."""
     chance = {"piano": 0.6, "strings": 0.7, "choir": 0.9, "organ": 0.5, "accordion": 0.5, "brass": 0.8, "harp": 0.4,
               "violin": 0.2, "cello": 0.15, "acoustic guitar": 0.3}.get(spec.lead, 0.0)  # fmt: skip
     if rng.random() >= chance:

@@ -1,4 +1,4 @@
-"""Sounds of engines, vehicles, weapons and of electricity."""
+"""Sounds of engines, vehicles, weapons, electricity and household objects."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from training.data.synthesis import (
 
 
 def engine(draw: Draw, samples: int) -> Rendering:
-    """Firing pulses with a body resonance: idling, running or revving up."""
+    """Renders firing pulses with a body resonance: idling, running or revving up."""
     load = draw.dial()
     kind = "idling" if load < 0.35 else "running" if load < 0.6 else "revving"
     if kind == "revving":
@@ -60,7 +60,7 @@ def engine(draw: Draw, samples: int) -> Rendering:
 
 
 def helicopter(draw: Draw, samples: int) -> Rendering:
-    """Blade slaps over turbine noise."""
+    """Renders blade slaps over turbine noise."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     turn = phase(scaled(rate, 6, 16) * curve(draw, samples, 0.5, 0.97, 1.03))
@@ -82,7 +82,7 @@ def helicopter(draw: Draw, samples: int) -> Rendering:
 
 
 def train(draw: Draw, samples: int) -> Rendering:
-    """Wheels over rail joints: pairs of clacks, twice a bogie."""
+    """Renders wheels over rail joints: pairs of clacks, two per bogie."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     period = 1 / scaled(rate, 0.7, 2.6)
@@ -106,7 +106,7 @@ def train(draw: Draw, samples: int) -> Rendering:
 
 
 def explosion(draw: Draw, samples: int) -> Rendering:
-    """A blast, then a darkening boom."""
+    """Renders a blast, then a darkening boom."""
     size = draw.dial()
     kind = word(size, "small", "huge")
     decay = scaled(size, 0.25, 0.9)
@@ -135,7 +135,7 @@ def explosion(draw: Draw, samples: int) -> Rendering:
 
 
 def hum(draw: Draw, samples: int) -> Rendering:
-    """Mains hum: 50 or 60 Hz and its harmonics."""
+    """Renders mains hum at 50 or 60 Hz, with its harmonics."""
     buzz = draw.dial()
     kind = word(buzz, "low", "buzzing")
     base = draw.choose([50.0, 60.0]) * draw.between(0.98, 1.02)
@@ -152,7 +152,7 @@ def hum(draw: Draw, samples: int) -> Rendering:
 
 
 def vacuum_cleaner(draw: Draw, samples: int) -> Rendering:
-    """A motor's whine in rushing air."""
+    """Renders a motor's whine in rushing air."""
     pitch = draw.dial()
     height = word(pitch, "low", "high")
     whine = tone(scaled(pitch, 220, 520) * curve(draw, samples, 0.7, 0.97, 1.03), [1 / n**0.8 for n in range(1, 10)])
@@ -169,7 +169,7 @@ def vacuum_cleaner(draw: Draw, samples: int) -> Rendering:
 
 
 def machine_gun(draw: Draw, samples: int) -> Rendering:
-    """Salvos of shots."""
+    """Renders salvos of shots."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     step, count = 1 / scaled(rate, 5.5, 14), int(draw.rng.integers(5, 14))
@@ -183,7 +183,7 @@ def machine_gun(draw: Draw, samples: int) -> Rendering:
 
 
 def typing(draw: Draw, samples: int) -> Rendering:
-    """Keys of a keyboard, uneven as hands are."""
+    """Renders keystrokes on a keyboard, with a typist's uneven timing."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     duration = samples / SAMPLE_RATE
@@ -207,7 +207,7 @@ def typing(draw: Draw, samples: int) -> Rendering:
 
 
 def clock(draw: Draw, samples: int) -> Rendering:
-    """Tick and tock of a clock."""
+    """Renders the tick and tock of a clock."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     body = draw.log_between(1800, 3200)
@@ -224,7 +224,7 @@ def clock(draw: Draw, samples: int) -> Rendering:
 
 
 def knocking(draw: Draw, samples: int) -> Rendering:
-    """Groups of two to five knocks on wood."""
+    """Renders groups of two to five knocks on wood."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     step, count = 1 / scaled(rate, 2.2, 7), int(draw.rng.integers(2, 6))
@@ -247,7 +247,7 @@ def knocking(draw: Draw, samples: int) -> Rendering:
 
 
 def footsteps(draw: Draw, samples: int) -> Rendering:
-    """Steps on gravel or a hard floor, walking or running."""
+    """Renders steps on gravel or a hard floor, walking or running."""
     rate = draw.dial()
     speed, ground = word(rate, "slow", "fast"), draw.choose(["gravel", "floor"])
     decay = draw.between(0.12, 0.2)

@@ -1,4 +1,4 @@
-"""The list of a dataset's clips: `manifest.jsonl`, one JSON object a line, above the audio it names."""
+"""The list of a dataset's clips: `manifest.jsonl` in the dataset's folder, one JSON object per line."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One audio file with what is known of it.
+    """One audio file with its captions and labels.
 
     Attributes:
         file: path below the dataset's folder, with forward slashes.
         split: "train", "validation" or "test".
-        seed: what the clip was made from, within its dataset and split.
+        seed: the seed of the clip within its dataset and split.
         seconds: length of the audio.
         sample_rate: Hz.
         captions: the main caption first, then its paraphrases.
-        labels: what was composed, by name; JSON values only.
-        sha256: of the audio file.
+        labels: facts about the clip's content, by name; JSON values only.
+        sha256: SHA-256 of the audio file.
+
     Raises:
-        InvalidRequest: a split that does not exist, no caption, or a path that leaves the folder.
+        InvalidRequest: the split doesn't exist, there is no caption, or the path leaves the folder.
     """
 
     file: str
@@ -52,7 +53,7 @@ class Clip:
 
 
 def write_manifest(folder: Path, clips: Iterable[Clip]) -> Path:
-    """Writes the manifest in one step, sorted by file, so that a reader never sees half of it."""
+    """Writes the manifest, sorted by file, in one step, so that a reader never sees half of it."""
     lines = [
         json.dumps(dataclasses.asdict(clip), ensure_ascii=False, sort_keys=True) + "\n"
         for clip in sorted(clips, key=lambda clip: clip.file)
@@ -65,10 +66,10 @@ def write_manifest(folder: Path, clips: Iterable[Clip]) -> Path:
 
 
 def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
-    """The clips of a dataset, or of one split of it, in the manifest's order.
+    """Reads the clips of a dataset, or of one of its splits, in the manifest's order.
 
     Raises:
-        InvalidRequest: there is no manifest, a line of it is no clip, or the split is unknown.
+        InvalidRequest: the manifest is missing, one of its lines is not a clip, or the split is unknown.
     """
     if split is not None and split not in SPLITS:
         raise InvalidRequest("split", split, f"must be one of {', '.join(SPLITS)}")

@@ -1,4 +1,4 @@
-"""Melodies: rhythmic motifs that return and vary, chord tones on strong beats, steps between, a shape per phrase."""
+"""Melodies: motifs that return and vary, chord tones on strong beats, steps in between, and a shape for each phrase."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.random import Generator
 
 from training.data.harmony import SCALES, Chord
 
-GRID = 4  # positions a beat
+GRID = 4  # positions per beat
 
 
 @dataclass(frozen=True, slots=True)
 class Motif:
-    """One bar's idea: when notes begin (grid positions), how long they last, and how the line moves in scale steps."""
+    """One bar of melody: starts and lengths of its notes (grid positions), and the line's moves (scale steps)."""
 
     starts: tuple[int, ...]
     lengths: tuple[int, ...]
@@ -24,7 +24,7 @@ class Motif:
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """A melody note: beats from the phrase's beginning, beats, MIDI pitch."""
+    """A melody note: its start in beats from the phrase's beginning, its length in beats, its MIDI pitch."""
 
     start: float
     length: float
@@ -32,13 +32,13 @@ class Tone:
 
 
 def draw_motif(rng: Generator, beats: int, density: float, syncopation: float) -> Motif:
-    """A new one-bar motif.
+    """Draws a new one-bar motif.
 
     Args:
         rng: source of the choices.
-        beats: of the bar.
-        density: 0 (a note or two a bar) … 1 (sixteenths).
-        syncopation: 0 … 1, how often a split falls off the middle.
+        beats: number of beats in the bar.
+        density: 0 (a note or two per bar) … 1 (sixteenths).
+        syncopation: 0 … 1, how often a split is not in the middle.
     """
     lengths = _divide(rng, beats * GRID, density, syncopation)
     starts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(int).tolist()
@@ -53,11 +53,11 @@ def draw_motif(rng: Generator, beats: int, density: float, syncopation: float) -
 
 
 def _divide(rng: Generator, span: int, density: float, syncopation: float) -> list[int]:
-    """Splits a span of grid positions again and again, the more often the denser."""
+    """Splits a span of grid positions recursively, more often at a higher density."""
     shortest = 4 if density < 0.3 else 2 if density < 0.72 else 1
     if span <= shortest:
         return [span]
-    # The chance that a span of one, two or four beats stays whole.
+    # The probability that a span of one, two or four beats stays whole.
     whole = {16: 0.55, 12: 0.5, 8: 0.75, 6: 0.6, 4: 1.0, 3: 0.9, 2: 1.2}.get(span, 0.5) - 1.15 * density
     if span <= 8 and rng.random() < whole:
         return [span]
@@ -73,13 +73,13 @@ def _divide(rng: Generator, span: int, density: float, syncopation: float) -> li
 
 
 def vary(rng: Generator, motif: Motif) -> Motif:
-    """The motif with the same rhythm and a slightly changed line."""
+    """Returns the motif with the same rhythm and a slightly changed line."""
     steps = [step + int(rng.choice([-1, 1])) if rng.random() < 0.3 else step for step in motif.steps]
     return Motif(motif.starts, motif.lengths, tuple(steps))
 
 
 def closing(motif: Motif, beats: int) -> Motif:
-    """The motif's first half, then a held note: how a phrase ends."""
+    """Returns the motif's first half followed by a held note, which ends a phrase."""
     half = 4 if beats == 3 else beats * GRID // 2
     kept = [index for index, start in enumerate(motif.starts) if start < half]
     lengths = [min(motif.lengths[index], half - motif.starts[index]) for index in kept]
@@ -107,14 +107,14 @@ def sing(
 
     Args:
         rng: source of the choices.
-        motifs: one a bar.
-        chords: those of each bar, which share it equally.
-        beats: of a bar.
+        motifs: one per bar.
+        chords: the chords of each bar, which share it equally.
+        beats: per bar.
         tonic: pitch class of the key.
         mode: "major" or "minor".
         low: lowest pitch.
         high: highest pitch.
-        first: the pitch before, or None at the beginning.
+        first: the previous pitch, or None at the beginning.
         rests: 0 … 1, how often a short note in a weak place is left out.
     """
     peak = rng.uniform(0.3, 0.8)
@@ -140,9 +140,9 @@ def sing(
 
 
 def _move(pitch: int, step: int, here: Chord, tonic: int, mode: str, low: int, high: int) -> int:
-    """The pitch `step` scale steps away, turned round at the edges of the range.
+    """Returns the pitch `step` scale steps away; the direction reverses at the edges of the range.
 
-    The scale gives way to the chord where they disagree: over V in minor its seventh degree is raised.
+    Where scale and chord disagree, the chord wins: over V in minor the scale's seventh degree is raised.
     """
     classes = {(tonic + degree) % 12 for degree in SCALES[mode]}
     for member in here.pitch_classes:
@@ -166,5 +166,5 @@ def _nearest(pitch: int, classes: Sequence[int], low: int, high: int) -> int:
 
 
 def below(pitch: int, here: Chord, distance: int) -> int:
-    """The chord tone at least `distance` semitones below a pitch: a second voice."""
+    """Returns the chord tone at least `distance` semitones below a pitch, for a second voice."""
     return next(candidate for candidate in range(pitch - distance, 0, -1) if candidate % 12 in here.pitch_classes)

@@ -1,4 +1,4 @@
-"""Composed pieces as standard MIDI files."""
+"""Converts composed pieces to standard MIDI files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TICKS_PER_BEAT = 480
 
 
 def to_midi(piece: Piece) -> mido.MidiFile:
-    """A type 1 file: one track with tempo and meter, then one track a part."""
+    """Builds a type 1 file: one track with tempo and meter, then one track per part."""
     file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_BEAT)
     conductor = mido.MidiTrack()
     conductor.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(piece.bpm), time=0))
@@ -24,7 +24,7 @@ def _track(part: Part) -> mido.MidiTrack:
     track = mido.MidiTrack()
     track.append(mido.Message("program_change", channel=part.channel, program=part.program, time=0))
     track.append(mido.Message("control_change", channel=part.channel, control=7, value=part.volume, time=0))
-    # A note that ends where the next of its pitch begins must end first, or it would silence that one: 0 before 1.
+    # 0 before 1: a note that ends when the next one of its pitch begins must end first, or it would silence that one.
     events = []
     for note in part.notes:
         start = round(note.start * TICKS_PER_BEAT)

@@ -36,16 +36,16 @@ def build_music(
     """Writes the dataset, as `training.data.builder.build` does.
 
     Args:
-        folder: where it goes.
-        clips: how many of each split ("train", "validation", "test").
+        folder: for the dataset.
+        clips: number of clips in each split ("train", "validation", "test").
         soundfont: see synthesizer.soundfont_path.
-        workers: how many processes render; each loads the soundfont once.
-        seed: with it, each clip depends on its split and number only: more clips leave the first ones as they are.
-        seconds: each clip's length, 1 to 30.
-        report: told of progress.
+        workers: number of processes that render; each loads the soundfont once.
+        seed: each clip depends only on it, the split and the number, so more clips don't change the first ones.
+        seconds: length of each clip, 1 to 30.
+        report: receives lines of progress.
 
     Raises:
-        InvalidRequest: an argument is out of its bounds, there is no soundfont, or the folder holds music of other
+        InvalidRequest: an argument is out of bounds, the soundfont is missing, or the folder holds music with other
             settings.
     """
     if seed < 0:
@@ -59,10 +59,10 @@ def build_music(
 
 
 def render(piece: Piece, synthesizer: Synthesizer, seconds: float = PIECE_SECONDS) -> NDArray[np.int16]:
-    """A piece's first seconds as int16 [samples] at 32 kHz, scaled to the peak the piece asks for.
+    """Renders a piece's first seconds as int16 [samples] at 32 kHz, scaled to the piece's peak.
 
     Raises:
-        InvalidRequest: the soundfont made no sound of it.
+        InvalidRequest: the soundfont renders the piece as silence.
     """
     waveform = synthesizer.render(to_midi(piece), seconds)
     waveform -= waveform.mean()
@@ -75,7 +75,7 @@ def render(piece: Piece, synthesizer: Synthesizer, seconds: float = PIECE_SECOND
 
 @functools.cache
 def _synthesizer(soundfont: Path) -> Synthesizer:
-    """This process's own, made when its first clip needs it."""
+    """Returns this process's synthesizer, which its first clip creates."""
     return Synthesizer(soundfont)
 
 

@@ -31,7 +31,7 @@ from training.data.synthesis import (
 
 
 def rain(draw: Draw, samples: int) -> Rendering:
-    """From single drops to a downpour, in the open, on a window or on a roof."""
+    """Renders rain, from single drops to a downpour, in the open, on a window or on a roof."""
     heaviness = draw.dial()
     weight = word(heaviness, "light", "heavy")
     surface = draw.choose(["window", "window", "window", "roof", ""])
@@ -64,7 +64,7 @@ def rain(draw: Draw, samples: int) -> Rendering:
 
 
 def wind(draw: Draw, samples: int) -> Rendering:
-    """Noise around a resonance that rises with each gust."""
+    """Renders noise around a resonance that rises with each gust."""
     strength = draw.dial()
     kind = word(strength, "gentle", "howling")
     gusts = curve(draw, samples, draw.between(0.25, 0.6), 0.1, 1.0)
@@ -87,7 +87,7 @@ def wind(draw: Draw, samples: int) -> Rendering:
 
 
 def ocean(draw: Draw, samples: int) -> Rendering:
-    """Waves that swell, break and run back."""
+    """Renders waves that swell, break and run back."""
     force = draw.dial()
     kind = word(force, "calm", "crashing")
     period = draw.between(3, 5.5) * (1 - 0.2 * force)
@@ -117,7 +117,7 @@ def ocean(draw: Draw, samples: int) -> Rendering:
 
 
 def thunder(draw: Draw, samples: int) -> Rendering:
-    """Cracks close by, or a long rumble from afar."""
+    """Renders thunder: cracks close by, or a long rumble far away."""
     closeness = draw.dial()
     kind = word(closeness, "rumbling", "loud")
     strikes = [draw.between(0.1, 1.0)] if draw.chance(0.5) else [draw.between(0.1, 0.8), draw.between(4.0, 6.5)]
@@ -149,7 +149,7 @@ def thunder(draw: Draw, samples: int) -> Rendering:
 
 
 def fire(draw: Draw, samples: int) -> Rendering:
-    """Crackles over a low roar."""
+    """Renders crackles over a low roar."""
     size = draw.dial()
     kind = word(size, "small", "roaring")
     crackles = sum(
@@ -171,7 +171,7 @@ def fire(draw: Draw, samples: int) -> Rendering:
 
 
 def _bubble(draw: Draw, low: float, high: float, rise: float) -> Signal:
-    """One bubble: a decaying sine whose pitch rises as it nears the surface (van den Doel 2005)."""
+    """Makes one bubble: a decaying sine whose pitch rises as it nears the surface (van den Doel 2005)."""
     frequency = draw.log_between(low, high)
     decay = draw.between(6, 14) / frequency
     at = seconds(length(6 * decay))
@@ -180,7 +180,7 @@ def _bubble(draw: Draw, low: float, high: float, rise: float) -> Signal:
 
 
 def stream(draw: Draw, samples: int) -> Rendering:
-    """Very many small bubbles over soft noise."""
+    """Renders very many small bubbles over soft noise."""
     flow = draw.dial()
     kind = word(flow, "trickling", "rushing")
     times = list(draw.rng.uniform(0, samples / SAMPLE_RATE, int(scaled(flow, 25, 90) * samples / SAMPLE_RATE)))
@@ -195,7 +195,7 @@ def stream(draw: Draw, samples: int) -> Rendering:
 
 
 def bubbles(draw: Draw, samples: int) -> Rendering:
-    """Large bubbles, one by one."""
+    """Renders large bubbles, one by one."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     times = list(draw.rng.uniform(0, samples / SAMPLE_RATE, int(scaled(rate, 4, 24) * samples / SAMPLE_RATE)))
@@ -212,7 +212,7 @@ def bubbles(draw: Draw, samples: int) -> Rendering:
 
 
 def dripping(draw: Draw, samples: int) -> Rendering:
-    """Single drops into water, with an echo."""
+    """Renders single drops into water, with an echo."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     pitch, rise = draw.log_between(900, 1700), draw.between(0.1, 0.25)

@@ -1,4 +1,4 @@
-"""What a composed piece is made of: notes in beats, parts that play them, and the piece with what is known of it."""
+"""The elements of a composed piece: notes in beats, parts that play them, and the piece with its labels."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Note:
     """One note.
 
     Attributes:
-        start: beats (quarter notes) from the beginning.
-        length: beats.
+        start: in beats (quarter notes) from the beginning.
+        length: in beats.
         pitch: MIDI note number; a key of the General MIDI drum map in a drum part.
         velocity: 1 … 127.
     """
@@ -28,7 +28,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one instrument plays.
+    """The notes of one instrument.
 
     Attributes:
         role: "lead", "accompaniment", "bass", "pad" or "drums".
@@ -52,8 +52,8 @@ class Piece:
     Attributes:
         bpm: beats (quarter notes) per minute.
         beats_per_bar: 3 or 4.
-        peak: of the rendered clip, 0 … 1; calm music is quieter.
-        parts: who plays what.
+        peak: peak of the rendered clip, 0 … 1; calm music is quieter.
+        parts: the instruments with their notes.
         labels: style, tempo_word, bpm, mood, key, mode, lead, instruments, drums, solo, group, held_out.
         captions: the main caption first, then its paraphrases.
     """

@@ -1,4 +1,4 @@
-"""Sounds of what is struck: drums, bells, hands, and the heart."""
+"""Sounds of percussion: drums, bells, hands, and the heart."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from training.data.synthesis import (
     words,
 )
 
-_BELL_PARTIALS = (0.5, 1.0, 1.19, 1.5, 2.0, 2.51, 3.01)  # hum, prime, tierce, quint, nominal, … of a church bell
+_BELL_PARTIALS = (0.5, 1.0, 1.19, 1.5, 2.0, 2.51, 3.01)  # a church bell's hum, prime, tierce, quint, nominal, …
 
 
 def _kick(draw: Draw) -> Signal:
@@ -57,7 +57,7 @@ def _hat(draw: Draw, *, is_open: bool) -> Signal:
 
 
 def kick(draw: Draw, samples: int) -> Rendering:
-    """A bass drum on every beat."""
+    """Renders a bass drum on every beat."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     one = _kick(draw)
@@ -69,7 +69,7 @@ def kick(draw: Draw, samples: int) -> Rendering:
 
 
 def snare(draw: Draw, samples: int) -> Rendering:
-    """A snare drum on every beat."""
+    """Renders a snare drum on every beat."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     one = _snare(draw)
@@ -81,7 +81,7 @@ def snare(draw: Draw, samples: int) -> Rendering:
 
 
 def hi_hat(draw: Draw, samples: int) -> Rendering:
-    """A hi-hat, closed or open."""
+    """Renders a hi-hat, closed or open."""
     rate = draw.dial()
     speed, kind = word(rate, "slow", "fast"), draw.choose(["closed", "open"])
     one = _hat(draw, is_open=kind == "open")
@@ -99,7 +99,7 @@ def hi_hat(draw: Draw, samples: int) -> Rendering:
 
 
 def drum_loop(draw: Draw, samples: int) -> Rendering:
-    """Kick, snare and hi-hat in a bar of eight steps, repeated."""
+    """Renders kick, snare and hi-hat in a repeated bar of eight steps."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     step = 30 / scaled(rate, 65, 175)
@@ -118,7 +118,7 @@ def drum_loop(draw: Draw, samples: int) -> Rendering:
 
 
 def applause(draw: Draw, samples: int) -> Rendering:
-    """From a few hands to a hall full of them."""
+    """Renders applause, from a few people to a full hall."""
     crowd = draw.dial()
     many = word(crowd, "few", "large")
     claps = [
@@ -153,7 +153,7 @@ def applause(draw: Draw, samples: int) -> Rendering:
 
 
 def heartbeat(draw: Draw, samples: int) -> Rendering:
-    """Two dull thumps, lub and dub."""
+    """Renders heartbeats of two dull thumps, lub and dub."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     per_second = scaled(rate, 0.75, 2.6)
@@ -180,7 +180,7 @@ def heartbeat(draw: Draw, samples: int) -> Rendering:
 
 
 def bell(draw: Draw, samples: int) -> Rendering:
-    """A small bell, struck again and again."""
+    """Renders a small bell, struck repeatedly."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     base = draw.log_between(1300, 2600)
@@ -197,7 +197,7 @@ def bell(draw: Draw, samples: int) -> Rendering:
 
 
 def church_bell(draw: Draw, samples: int) -> Rendering:
-    """A large bell with its minor-third partial and slow decay."""
+    """Renders a large bell with its minor-third partial and slow decay."""
     pitch = draw.dial()
     size = word(pitch, "big", "little")
     prime = scaled(pitch, 180, 480)

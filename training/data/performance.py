@@ -1,4 +1,4 @@
-"""From written notes to played ones: swing, small human deviations, and what MIDI can hold."""
+"""Turns written notes into played ones: adds swing and small human deviations, within MIDI's limits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.random import Generator
 from training.data.notes import Note
 from training.data.spec import Spec
 
-_TIMING_SECONDS = 0.006  # how far players are from the beat, one standard deviation
+_TIMING_SECONDS = 0.006  # standard deviation of a player's distance from the beat
 _VELOCITY_SPREAD = 3.5
 
 
 def humanize(rng: Generator, spec: Spec, notes: list[Note]) -> list[Note]:
-    """Swings the off-beats and plays as people do: not quite on time, not quite evenly."""
+    """Swings the off-beats and makes timing and loudness slightly uneven, as people play."""
     jitter = rng.normal(0, _TIMING_SECONDS * spec.bpm / 60, len(notes))
     loudness = rng.normal(0, _VELOCITY_SPREAD, len(notes))
     return [
@@ -35,7 +35,7 @@ def _swung(beat: float, swing: float) -> float:
 
 
 def without_collisions(notes: list[Note]) -> list[Note]:
-    """The same notes, each ended before its pitch is struck again: MIDI can't hold one pitch twice."""
+    """Ends each note before its pitch is struck again, because MIDI can't hold one pitch twice."""
     following: dict[int, float] = {}
     kept = []
     for note in sorted(notes, key=lambda note: (note.start, note.pitch), reverse=True):
@@ -47,5 +47,5 @@ def without_collisions(notes: list[Note]) -> list[Note]:
 
 
 def clamped(value: float) -> int:
-    """The nearest MIDI velocity."""
+    """Returns the nearest MIDI velocity."""
     return min(max(round(value), 1), 127)

@@ -1,4 +1,4 @@
-"""The table of procedural sounds: how each is made, how often, and how it goes with others."""
+"""The table of procedural sounds: the function, frequency and combinations of each."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class ProceduralSound:
 
     Attributes:
         render: (parameters, number of samples) to a waveform and words for it.
-        background: it goes on without a break, so that other sounds can be heard over it.
-        weight: how often it is drawn; most have 1.
-        far: it is also heard from a distance.
+        background: whether it continues without a break, so that another sound can be laid over it.
+        weight: how often it is drawn; 1 for most.
+        far: whether it is also rendered at a distance.
     """
 
     render: Callable[[Draw, int], Rendering]
@@ -78,5 +78,5 @@ PROCEDURAL_SOUNDS: dict[str, ProceduralSound] = {
     "heartbeat": ProceduralSound(percussion_sounds.heartbeat),
 }
 
-# Backgrounds that people hear together.
+# Pairs of backgrounds that occur together in nature.
 NATURAL_PAIRS = (("rain", "wind"), ("ocean", "wind"), ("fire", "wind"), ("stream", "crickets"), ("fire", "crickets"))

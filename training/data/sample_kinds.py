@@ -1,4 +1,4 @@
-"""The table of recorded sounds: which recordings there are and what people call them."""
+"""The table of recorded sounds: the recordings and the words that people use for them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from training.data.synthesis import phrases
 
 @dataclass(frozen=True, slots=True)
 class SampleKind:
-    """Recordings that share their words.
+    """Recordings that the same words describe.
 
     Attributes:
-        sound: the label, as of procedural sounds where there is one.
-        phrases: what people may call it; the first is complete.
-        names: files, without their ending.
-        modifiers: how it is, each a word of the first phrase.
-        loop: it goes on without a pause; otherwise it is struck again and again.
+        sound: label; the same as a procedural sound's if there is one of this kind.
+        phrases: ways to describe the sound; the first is complete.
+        names: file names without their suffix.
+        modifiers: qualities of the sound, each a word of the first phrase.
+        loop: whether the sound continues without a pause; otherwise it is repeated with pauses.
     """
 
     sound: str
@@ -171,7 +171,7 @@ SAMPLE_KINDS: tuple[SampleKind, ...] = (
     _kind("robot", "a robot|robot sounds|a glitchy robot", "glitch_robot1 glitch_robot2", loop=True),
 )
 
-# About a tenth; every one has others of its kind, so that its words are known.
+# About a tenth of the recordings; each has others of its kind in training, so that the model knows its words.
 HELD_OUT_SAMPLES = frozenset(
     [
         "bd_fat",
@@ -198,5 +198,5 @@ HELD_OUT_SAMPLES = frozenset(
 
 
 def sample_names() -> tuple[str, ...]:
-    """All recordings of the table."""
+    """Lists all recordings of the table."""
     return tuple(name for kind in SAMPLE_KINDS for name in kind.names)

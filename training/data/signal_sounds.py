@@ -1,4 +1,4 @@
-"""Sounds that tell something: beeps, alarms, sirens, telephones, whistles, games."""
+"""Sounds of signals: beeps, alarms, sirens, telephones, whistles, games."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SQUARE = (1, 0, 1 / 3, 0, 1 / 5, 0, 1 / 7)
 
 
 def beep(draw: Draw, samples: int) -> Rendering:
-    """One repeated tone of even loudness."""
+    """Renders one repeated tone of even loudness."""
     rate, height = draw.dial(), draw.rng.random()
     speed, pitch = word(rate, "slow", "fast"), word(height, "low", "high")
     per_second = scaled(rate, 0.6, 7)
@@ -51,7 +51,7 @@ def beep(draw: Draw, samples: int) -> Rendering:
 
 
 def alarm_clock(draw: Draw, samples: int) -> Rendering:
-    """Groups of short sharp beeps."""
+    """Renders groups of short sharp beeps."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     step = 1 / scaled(rate, 5, 13)
@@ -68,7 +68,7 @@ def alarm_clock(draw: Draw, samples: int) -> Rendering:
 
 
 def alarm(draw: Draw, samples: int) -> Rendering:
-    """A harsh tone that jumps between two pitches without a pause."""
+    """Renders a harsh tone that jumps between two pitches without a pause."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     low = draw.log_between(550, 900)
@@ -81,7 +81,7 @@ def alarm(draw: Draw, samples: int) -> Rendering:
 
 
 def siren(draw: Draw, samples: int) -> Rendering:
-    """A tone that glides up and down: slowly (wail) or quickly (yelp)."""
+    """Renders a tone that glides up and down: slowly (wail) or quickly (yelp)."""
     rate = draw.dial()
     kind = "wailing" if rate < 0.55 else "yelping"
     period = scaled(rate / 0.55, 5.5, 2.2) if kind == "wailing" else scaled((rate - 0.55) / 0.45, 0.5, 0.22)
@@ -109,7 +109,7 @@ def siren(draw: Draw, samples: int) -> Rendering:
 
 
 def phone(draw: Draw, samples: int) -> Rendering:
-    """An old telephone's bell, or an electronic warble."""
+    """Renders an old telephone's bell, or an electronic warble."""
     rate = draw.dial()
     kind = draw.choose(["old", "electronic"])
     ring, pause = draw.between(0.9, 1.6), draw.between(0.5, 1.2)
@@ -130,7 +130,7 @@ def phone(draw: Draw, samples: int) -> Rendering:
 
 
 def sweep(draw: Draw, samples: int) -> Rendering:
-    """Tones that glide from one pitch to another, up or down."""
+    """Renders tones that glide from one pitch to another, up or down."""
     rate = draw.dial()
     speed, direction = word(rate, "slow", "fast"), draw.choose(["rising", "falling"])
     duration = scaled(rate, 4.5, 0.7)
@@ -152,7 +152,7 @@ def sweep(draw: Draw, samples: int) -> Rendering:
 
 
 def dial_tone(draw: Draw, samples: int) -> Rendering:
-    """Two steady tones: without a pause, or broken up (busy)."""
+    """Renders two steady tones: without a pause, or broken up (busy)."""
     pitch = draw.dial()
     kind = draw.choose(["", "busy"])
     base = scaled(pitch, 300, 480)
@@ -171,7 +171,7 @@ def dial_tone(draw: Draw, samples: int) -> Rendering:
 
 
 def whistle(draw: Draw, samples: int) -> Rendering:
-    """Somebody whistling a tune, or a referee's whistle."""
+    """Renders a person whistling a tune, or a referee's whistle."""
     pitch = draw.dial()
     if draw.chance(0.4):
         blow = draw.between(0.4, 1.0)
@@ -212,7 +212,7 @@ def whistle(draw: Draw, samples: int) -> Rendering:
 
 
 def horn(draw: Draw, samples: int) -> Rendering:
-    """A car's two-note horn, in long or short blasts."""
+    """Renders a car's two-note horn, in long or short blasts."""
     haste = draw.dial()
     kind = word(haste, "long", "short")
     blast = scaled(haste, 1.8, 0.18)
@@ -232,7 +232,7 @@ def horn(draw: Draw, samples: int) -> Rendering:
 
 
 def game_coin(draw: Draw, samples: int) -> Rendering:
-    """Two square-wave notes, the second held: what games play for a coin."""
+    """Renders the coin sound of games: two square-wave notes, the second held."""
     pitch = draw.dial()
     base = scaled(pitch, 700, 1250)
 
@@ -250,7 +250,7 @@ def game_coin(draw: Draw, samples: int) -> Rendering:
 
 
 def laser(draw: Draw, samples: int) -> Rendering:
-    """Tones that fall by octaves in a fraction of a second."""
+    """Renders tones that fall by octaves in a fraction of a second."""
     rate = draw.dial()
     speed = word(rate, "slow", "fast")
     duration = draw.between(0.12, 0.3)
@@ -269,7 +269,7 @@ def laser(draw: Draw, samples: int) -> Rendering:
 
 
 def sonar(draw: Draw, samples: int) -> Rendering:
-    """A soft ping with a long echo."""
+    """Renders a soft ping with a long echo."""
     pitch = draw.dial()
     height = word(pitch, "low", "high")
     at = seconds(length(1.2))
@@ -280,7 +280,7 @@ def sonar(draw: Draw, samples: int) -> Rendering:
 
 
 def static(draw: Draw, samples: int) -> Rendering:
-    """Noise of one level: white, or a radio's with its crackle."""
+    """Renders noise of one level: white, or a radio's with its crackle."""
     roughness = draw.dial()
     if roughness < 0.5:
         said = ("white noise", "steady white noise", "a constant hiss of white noise", "white noise hissing")

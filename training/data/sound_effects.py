@@ -1,4 +1,4 @@
-"""A clip of one or two sounds with the words for it, from a seed alone."""
+"""Composes a clip of one or two sounds, with its captions, from nothing but a seed."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ _SHARE_OF_SAMPLES = 0.15
 _SHARE_OF_FAR = 0.15
 _SHARE_OF_NATURAL_PAIRS = 0.4
 _FAR = "in the distance"
-_LOUDNESS = 0.07  # RMS of a clip, 3 dB up or down: -23 dBFS
+_LOUDNESS = 0.07  # RMS of a clip, -23 dBFS, varied by up to 3 dB
 _CREST = 11.0  # peaks above this many times the RMS are rounded off
 
 
 @dataclass(frozen=True, slots=True)
 class SoundClip:
-    """A clip to train on.
+    """A clip of the sound dataset.
 
     Attributes:
-        seed: all that it derives from, together with its split.
+        seed: seed of the clip; with the split, it determines the clip.
         waveform: int16 [samples] at 16 kHz.
         labels: `sounds`, `modifiers` (words of the first caption), `source` ("procedural", "samples" or "mixed") and
             `group` (the main sound).
-        captions: the first is complete; then two to four paraphrases.
+        captions: the complete caption first, then two to four paraphrases.
     """
 
     seed: int
@@ -66,18 +66,18 @@ class _Part:
 def compose_sound(
     seed: int, split: str, index: int, *, seconds: float = 10.0, recordings: Recordings | None = None
 ) -> SoundClip:
-    """The index-th clip of a split: the same for the same arguments, whatever was made before.
+    """Composes the index-th clip of a split; the result depends only on the arguments.
 
     Args:
-        seed: of the whole dataset.
-        split: "train", "validation" or "test". Only "test" has the held-out ranges of parameters and the held-out
-            recordings, and it has no others.
+        seed: seed of the whole dataset.
+        split: "train", "validation" or "test". Only "test" uses the held-out parameter ranges and the held-out
+            recordings, and it uses no others.
         index: 0, 1, …
-        seconds: the clip's length, 1 to 60.
+        seconds: length of the clip, 1 to 60.
         recordings: from `read_samples`; None for procedural sounds only.
 
     Raises:
-        InvalidRequest: an argument is out of its bounds.
+        InvalidRequest: an argument is out of bounds.
     """
     if split not in SPLITS:
         raise InvalidRequest("split", split, f"must be one of {', '.join(SPLITS)}")
@@ -101,7 +101,7 @@ def compose_sound(
 
 
 def _parts(draw: Draw, samples: int, recordings: Recordings | None, *, held_out: bool) -> list[_Part]:
-    """One sound, or a background and what is heard over it."""
+    """Draws one sound, or a background and a sound over it."""
 
     def recorded() -> _Part:
         assert recordings is not None
@@ -135,7 +135,7 @@ def _procedural(draw: Draw, samples: int, names: Sequence[str]) -> _Part:
 
 
 def _far(draw: Draw, rendering: Rendering) -> Rendering:
-    """As heard from a distance: the air takes the treble, the surroundings answer."""
+    """Renders a sound as from a distance: with less treble, and with reverberation."""
     spectrum = np.fft.rfft(rendering.waveform)
     frequencies = np.fft.rfftfreq(rendering.waveform.size, 1 / SAMPLE_RATE)
     dulled = np.fft.irfft(spectrum / (1 + (frequencies / draw.between(600, 1000)) ** 2), rendering.waveform.size)
@@ -147,7 +147,7 @@ def _far(draw: Draw, rendering: Rendering) -> Rendering:
 
 
 def _mixed(draw: Draw, parts: Sequence[_Part]) -> Signal:
-    """All parts at once; a background 4 to 12 dB below what is heard over it."""
+    """Mixes all parts; a background is 4 to 12 dB below the sound over it."""
     total = np.zeros(parts[0].rendering.waveform.size)
     all_backgrounds = all(part.background for part in parts)
     for part in parts:
@@ -157,14 +157,14 @@ def _mixed(draw: Draw, parts: Sequence[_Part]) -> Signal:
 
 
 def _rounded(waveform: Signal) -> Signal:
-    """At an RMS of 1, its peaks bounded."""
+    """Scales a waveform to an RMS of 1 and rounds off its peaks."""
     for _ in range(2):
         waveform = level(_CREST * np.tanh(level(waveform) / _CREST))
     return waveform
 
 
 def _mastered(draw: Draw, waveform: Signal) -> NDArray[np.int16]:
-    """At a natural loudness, over a recorder's faint noise, never clipped."""
+    """Brings a waveform to a natural loudness and adds a recorder's faint noise, without clipping."""
     loud = _LOUDNESS * 10 ** (draw.between(-3, 3) / 20) * _rounded(waveform)
     floor = 10 ** (draw.between(-78, -66) / 20) * noise(draw, waveform.size, band(40, 4000, 0.5))
     mixed = loud + floor
@@ -174,7 +174,7 @@ def _mastered(draw: Draw, waveform: Signal) -> NDArray[np.int16]:
 
 
 def _captions(draw: Draw, parts: Sequence[_Part]) -> tuple[str, ...]:
-    """What people type for it: the complete phrase, the plainest one, and some others."""
+    """Returns captions as people type them: the complete phrase, the plainest one, and some others."""
     if len(parts) == 1:
         said = parts[0].rendering.phrases
         others = [said[2 + int(n)] for n in draw.rng.permutation(len(said) - 2)]

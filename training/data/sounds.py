@@ -26,16 +26,16 @@ def build_sounds(
     """Writes the dataset, as `training.data.builder.build` does.
 
     Args:
-        folder: where it goes.
-        clips: how many of each split ("train", "validation", "test").
+        folder: for the dataset.
+        clips: number of clips in each split ("train", "validation", "test").
         samples: the folder of CC0 recordings that `prepare_samples` wrote; None for procedural sounds only.
-        workers: how many processes compute.
-        seed: with it, each clip depends on its split and number only: more clips leave the first ones as they are.
-        seconds: each clip's length, 1 to 60.
-        report: told of progress.
+        workers: number of worker processes.
+        seed: each clip depends only on it, the split and the number, so more clips don't change the first ones.
+        seconds: length of each clip, 1 to 60.
+        report: receives lines of progress.
 
     Raises:
-        InvalidRequest: an argument is out of its bounds, or the folder holds a dataset of other settings.
+        InvalidRequest: an argument is out of bounds, or the folder holds a dataset with other settings.
     """
     if seed < 0:
         raise InvalidRequest("seed", seed, "must not be negative")
@@ -50,7 +50,7 @@ def build_sounds(
 
 @functools.cache
 def _recordings(samples: Path) -> Recordings:
-    """Read once a process."""
+    """Reads the recordings once per process."""
     return read_samples(samples)
 
 

@@ -1,4 +1,4 @@
-"""What a piece shall be, drawn before its notes: style, tempo, key, mood, players, and what they mean in numbers."""
+"""The specification of a piece, drawn before its notes: style, tempo, key, mood, players, and their numbers."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ _REGISTER = {None: 0.45, "calm": 0.4, "energetic": 0.5, "happy": 0.7, "sad": 0.1
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """A piece before its notes.
+    """The specification of a piece.
 
     Attributes:
-        style: how it is composed.
-        tempo_word: third of the style's tempo range: "slow", "medium" or "fast".
+        style: the style it is composed in.
+        tempo_word: the third of the style's tempo range: "slow", "medium" or "fast".
         bpm: beats per minute.
         tonic: pitch class of the key, 0 is C.
-        key: its name.
+        key: name of the key.
         mode: "major" or "minor".
         mood: a key of captions.MOOD_WORDS, or None.
         lead: instrument of the melody.
-        comp: instrument of the accompaniment, None for a lead alone.
-        pad: instrument behind, or None.
-        density: how many notes a beat, 0 … 1.
-        energy: how loud, 0 … 1.
-        register: how high within the instruments' ranges, 0 … 1.
+        comp: instrument of the accompaniment; None for a lead alone.
+        pad: instrument that holds the chords in the background, or None.
+        density: notes per beat on a scale of 0 … 1.
+        energy: loudness, 0 … 1.
+        register: height within the instruments' ranges, 0 … 1.
     """
 
     style: Style
@@ -81,12 +81,12 @@ class Spec:
 
     @property
     def held_out(self) -> bool:
-        """Its style or its key is never trained on."""
+        """Whether training leaves out its style or its key."""
         return self.style.name in HELD_OUT_STYLES or (self.key, self.mode) in HELD_OUT_KEYS
 
     @property
     def description(self) -> Description:
-        """What captions may say."""
+        """The facts that captions may state."""
         return Description(
             self.style.subjects, self.tempo_word, self.mood, f"{self.key} {self.mode}", self.instruments,
             self.style.drums is not None, self.style.solo,

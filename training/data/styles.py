@@ -1,4 +1,4 @@
-"""The styles pieces are composed in: tempo, meter, harmony, figures, instruments, and what people call them."""
+"""The styles that pieces are composed in: tempo, meter, harmony, figures, instruments, and words for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ALL_MOODS = ("calm", "energetic", "happy", "sad", "dark", "bright")
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to compose in a style.
+    """The rules for composing in a style.
 
     Attributes:
         name: label.
@@ -24,20 +24,20 @@ class Style:
         harmony: kind of progression, see harmony.phrase_numerals.
         figures: accompaniments, see accompaniment.FIGURES; none for a lead alone.
         leads: instruments for the melody.
-        comps: instruments for the accompaniment; empty: the lead's own.
-        moods: that suit it.
-        subjects: what captions call it; the first is the commonest.
-        bass: its instrument; None: the accompaniment's own.
-        basses: figures, see accompaniment.BASSES; none: no bass.
+        comps: instruments for the accompaniment; empty: the lead's instrument.
+        moods: moods that suit it.
+        subjects: names in captions; the first is the most common.
+        bass: instrument of the bass; None: the accompaniment's instrument.
+        basses: bass figures, see accompaniment.BASSES; none: no bass.
         drums: name in drums.KITS; None: no drums.
-        pads: instruments that hold the chords behind, or none.
-        beats: a bar.
-        minor: chance of a minor key.
-        swing: where the off-beat falls within the beat: 0.5 even, 0.67 triplets.
+        pads: instruments that hold the chords in the background, or none.
+        beats: per bar.
+        minor: probability of a minor key.
+        swing: position of the off-beat within the beat: 0.5 even, 0.67 triplets.
         syncopation: of melodies, 0 … 1.
         busyness: added to the density of melodies.
-        riff: the melody is one or two bars that repeat.
-        solo: one instrument alone.
+        riff: whether the melody is one or two bars that repeat.
+        solo: whether one instrument plays alone.
     """
 
     name: str

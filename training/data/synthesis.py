@@ -1,6 +1,6 @@
 """Building blocks of procedural sounds: shaped noise, tones, struck bodies, events in time, rooms.
 
-All at 16 kHz in float64. Everything random comes from a `Draw`, so that one seed gives one sound.
+All signals are float64 at 16 kHz. All randomness comes from a `Draw`, so that one seed gives one sound.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Rendering:
     """A sound and the words for it.
 
     Attributes:
-        waveform: [samples], of any level.
-        phrases: what people may call it; the first is complete.
-        modifiers: how it is, each a word of the first phrase.
+        waveform: [samples], at any level.
+        phrases: ways to describe the sound; the first is complete.
+        modifiers: qualities of the sound, each a word of the first phrase.
     """
 
     waveform: Signal
@@ -41,11 +41,11 @@ class Rendering:
 
 
 class Draw:
-    """Random parameters, some of whose ranges only one split may see.
+    """Draws random parameters; some ranges are reserved for one split.
 
     Args:
-        rng: where all randomness comes from.
-        held_out: draw dials from the `HELD_OUT` ranges only; otherwise from all others.
+        rng: source of all randomness.
+        held_out: whether dials come only from the `HELD_OUT` ranges; otherwise they come only from all other ranges.
     """
 
     def __init__(self, rng: np.random.Generator, *, held_out: bool) -> None:
@@ -53,52 +53,52 @@ class Draw:
         self._held_out = held_out
 
     def dial(self) -> float:
-        """A sound's main parameter (how fast, how heavy, how high), 0 … 1."""
+        """Draws a sound's main parameter (its speed, weight or pitch), 0 … 1."""
         while True:
             value = self.rng.random()
             if any(low <= value < high for low, high in HELD_OUT) == self._held_out:
                 return value
 
     def between(self, low: float, high: float) -> float:
-        """Any value from low to high."""
+        """Draws a value from low to high."""
         return self.rng.uniform(low, high)
 
     def log_between(self, low: float, high: float) -> float:
-        """Any value from low to high, where ratios count: frequencies, times."""
+        """Draws a value from low to high on a logarithmic scale, as for frequencies and times."""
         return scaled(self.rng.random(), low, high)
 
     def chance(self, probability: float) -> bool:
-        """True that often."""
+        """Returns True with the given probability."""
         return self.rng.random() < probability
 
     def choose(self, choices: Sequence[T]) -> T:
-        """One of them."""
+        """Draws one of the choices."""
         return choices[int(self.rng.integers(len(choices)))]
 
 
 def scaled(dial: float, low: float, high: float) -> float:
-    """A dial's value on a logarithmic scale from low to high."""
+    """Maps a dial to a logarithmic scale from low to high."""
     return float(low * (high / low) ** dial)
 
 
 def word(dial: float, low: str, high: str) -> str:
-    """What people say of a dial's lower and upper third; of its middle, nothing."""
+    """Returns the word for a dial's lower or upper third; empty for its middle."""
     return low if dial < 1 / 3 else high if dial > 2 / 3 else ""
 
 
 def phrases(*templates: str) -> tuple[str, ...]:
-    """Phrases without the double spaces that absent words leave, each once, "an" before vowels."""
+    """Cleans up phrases: no double spaces where words are empty, no duplicates, "an" before vowels."""
     tidy = (re.sub(r"\ba (?=[aeiou])", "an ", " ".join(template.split())) for template in templates)
     return tuple(dict.fromkeys(tidy))
 
 
 def words(*given: str) -> tuple[str, ...]:
-    """Those that are not empty."""
+    """Returns the words that are not empty."""
     return tuple(one for one in given if one)
 
 
 def band(low: float, high: float, order: float = 4.0) -> Spectrum:
-    """Gain of a band-pass from low to high Hz, falling `6 * order` dB an octave outside."""
+    """Returns the gain of a band-pass from low to high Hz, which falls by `6 * order` dB per octave outside."""
 
     def gain(frequencies: Signal) -> Signal:
         f = np.maximum(frequencies, 1.0)
@@ -109,18 +109,18 @@ def band(low: float, high: float, order: float = 4.0) -> Spectrum:
 
 
 def noise(draw: Draw, samples: int, spectrum: Spectrum) -> Signal:
-    """Gaussian noise [samples] of that spectrum, with an RMS of 1. Its end joins its beginning."""
+    """Makes Gaussian noise [samples] with a spectrum and an RMS of 1; it loops seamlessly."""
     white = np.fft.rfft(draw.rng.standard_normal(samples))
     shaped = np.fft.irfft(white * spectrum(np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)), samples)
     return level(shaped)
 
 
 def moving_noise(draw: Draw, samples: int, gain: Callable[[Signal, Signal], Signal]) -> Signal:
-    """Noise [samples] whose spectrum moves.
+    """Makes noise [samples] with a moving spectrum.
 
     Args:
-        draw: the source of randomness.
-        samples: how many.
+        draw: source of randomness.
+        samples: length.
         gain: (times [frames, 1] in seconds, frequencies [1, bins] in Hz) to gains [frames, bins].
     """
     frames = -(-samples // _HOP) + 1
@@ -137,7 +137,7 @@ def moving_noise(draw: Draw, samples: int, gain: Callable[[Signal, Signal], Sign
 
 
 def curve(draw: Draw, samples: int, rate: float, low: float, high: float) -> Signal:
-    """A smooth random curve [samples] between low and high that turns about `rate` times a second."""
+    """Makes a smooth random curve [samples] between low and high that turns about `rate` times per second."""
     points = max(4, int(samples / SAMPLE_RATE * rate * 2) + 3)
     coarse = np.interp(np.linspace(0, points - 1, points * 8), np.arange(points), draw.rng.random(points))
     smooth = np.convolve(np.pad(coarse, 6, mode="edge"), np.hanning(15)[1:-1] / np.hanning(15).sum(), mode="valid")
@@ -146,23 +146,23 @@ def curve(draw: Draw, samples: int, rate: float, low: float, high: float) -> Sig
 
 
 def seconds(samples: int) -> Signal:
-    """The time of each of so many samples."""
+    """Returns the time of each sample in seconds, [samples]."""
     return np.arange(samples) / SAMPLE_RATE
 
 
 def length(duration: float) -> int:
-    """How many samples a duration has, at least one."""
+    """Returns the number of samples of a duration in seconds, at least one."""
     return max(1, round(duration * SAMPLE_RATE))
 
 
 def phase(frequency: Signal) -> Signal:
-    """Radians [samples] of an oscillator whose frequency in Hz moves as given."""
+    """Returns the phase in radians [samples] of an oscillator with the given moving frequency in Hz."""
     turned: Signal = 2 * np.pi * np.cumsum(frequency) / SAMPLE_RATE
     return turned
 
 
 def tone(frequency: Signal, harmonics: Sequence[float] = (1.0,)) -> Signal:
-    """A tone of moving frequency: amplitudes of its harmonics, those above 7.5 kHz left out."""
+    """Makes a tone of moving frequency with the given amplitudes of harmonics; leaves out harmonics above 7.5 kHz."""
     base = phase(frequency)
     total = np.zeros_like(base)
     for number, amplitude in enumerate(harmonics, start=1):
@@ -172,18 +172,18 @@ def tone(frequency: Signal, harmonics: Sequence[float] = (1.0,)) -> Signal:
 
 
 def steady(frequency: float, samples: int, harmonics: Sequence[float] = (1.0,)) -> Signal:
-    """A tone of one frequency."""
+    """Makes a tone of constant frequency."""
     return tone(np.full(samples, frequency), harmonics)
 
 
 def burst(duration: float, attack: float = 0.005, release: float = 0.01) -> Signal:
-    """An envelope that is on for a duration, with soft edges."""
+    """Makes an envelope that is on for a duration, with soft edges."""
     at = seconds(length(duration))
     return np.clip(np.minimum(at / attack, (duration - at) / release), 0, 1)
 
 
 def strike(frequencies: Sequence[float], decays: Sequence[float], gains: Sequence[float], duration: float) -> Signal:
-    """A struck body: one decaying sine per mode (modal synthesis)."""
+    """Makes the sound of a struck body: one decaying sine per mode (modal synthesis)."""
     at = seconds(length(duration))
     total = np.zeros_like(at)
     for frequency, decay, gain in zip(frequencies, decays, gains, strict=True):
@@ -194,14 +194,14 @@ def strike(frequencies: Sequence[float], decays: Sequence[float], gains: Sequenc
 
 
 def click(draw: Draw, duration: float, spectrum: Spectrum) -> Signal:
-    """A decaying burst of shaped noise."""
+    """Makes a decaying burst of shaped noise."""
     samples = length(duration)
     envelope: Signal = np.exp(-5 * np.arange(samples) / samples)
     return noise(draw, max(samples, 16), spectrum)[:samples] * envelope
 
 
 def place(samples: int, times: Sequence[float], make: Callable[[int], Signal]) -> Signal:
-    """Events [samples], the n-th made by `make(n)`, beginning at times[n] seconds; what is past the end is lost."""
+    """Places events in [samples]: `make(n)` makes the n-th, which begins at times[n] seconds; the end cuts them off."""
     total = np.zeros(samples)
     for number, time in enumerate(times):
         start = round(time * SAMPLE_RATE)
@@ -212,12 +212,12 @@ def place(samples: int, times: Sequence[float], make: Callable[[int], Signal]) -
 
 
 def same(event: Signal) -> Callable[[int], Signal]:
-    """For `place`: the same event every time."""
+    """Returns a `make` for `place` that gives the same event every time."""
     return lambda _: event
 
 
 def scatter(draw: Draw, samples: int, rate: float, kernel: Signal, spread: float = 0.7) -> Signal:
-    """Very many equal events at random times, `rate` a second, with log-normal gains."""
+    """Scatters very many equal events at random times, `rate` per second, with log-normal gains."""
     count = max(1, int(draw.rng.poisson(rate * samples / SAMPLE_RATE)))
     impulses = np.zeros(samples)
     gains = draw.rng.lognormal(0, spread, count) * draw.rng.choice([-1.0, 1.0], count)
@@ -226,7 +226,7 @@ def scatter(draw: Draw, samples: int, rate: float, kernel: Signal, spread: float
 
 
 def beats(draw: Draw, samples: int, interval: float, jitter: float = 0.0) -> list[float]:
-    """Times in seconds, one per interval, each off by up to `jitter` of it."""
+    """Returns times in seconds, one per interval, each displaced by up to `jitter` of the interval."""
     duration = samples / SAMPLE_RATE
     count = int(duration / interval) + 1
     start = draw.between(0, min(interval, 0.6))
@@ -235,7 +235,7 @@ def beats(draw: Draw, samples: int, interval: float, jitter: float = 0.0) -> lis
 
 
 def room(draw: Draw, waveform: Signal, decay: float, wet: float) -> Signal:
-    """The sound in a room: convolved with noise that decays by 60 dB in `decay` seconds."""
+    """Adds the reverberation of a room: convolves with noise that decays by 60 dB in `decay` seconds."""
     tail = length(decay)
     size = waveform.size + tail
     answer = draw.rng.standard_normal(tail) * np.exp(-6.9 * np.arange(tail) / tail)
@@ -248,6 +248,6 @@ def room(draw: Draw, waveform: Signal, decay: float, wet: float) -> Signal:
 
 
 def level(waveform: Signal) -> Signal:
-    """The same with an RMS of 1; silence stays silent."""
+    """Scales a waveform to an RMS of 1; silence stays silent."""
     power = float(np.sqrt(np.mean(waveform**2)))
     return waveform / power if power > 0 else waveform

@@ -37,27 +37,27 @@ _SETTINGS = {
 
 
 def soundfont_path(soundfont: Path | None = None) -> Path:
-    """The soundfont given, else that of AUDIOCRAFT_SOUNDFONT, else Debian's FluidR3Mono.
+    """Returns the given soundfont, else that of AUDIOCRAFT_SOUNDFONT, else Debian's FluidR3Mono.
 
     Raises:
-        InvalidRequest: there is no such file.
+        InvalidRequest: the file doesn't exist.
     """
     path = soundfont or Path(os.environ.get(SOUNDFONT_VARIABLE, DEFAULT_SOUNDFONT))
     if not path.is_file():
         raise InvalidRequest(
-            "soundfont", str(path), f"is no file: install fluidr3mono-gm-soundfont or set {SOUNDFONT_VARIABLE}"
+            "soundfont", str(path), f"is not a file: install fluidr3mono-gm-soundfont or set {SOUNDFONT_VARIABLE}"
         )
     return path
 
 
 def _import_fluidsynth() -> Any:
-    """pyfluidsynth, bound to the library that the dynamic loader finds.
+    """Imports pyfluidsynth, bound to the library that the dynamic loader finds.
 
-    Its own search asks ldconfig and a compiler, which miss a library that only LD_LIBRARY_PATH names.
+    Its own search uses ldconfig and a compiler, which miss a library that only LD_LIBRARY_PATH names.
     """
     search = ctypes.util.find_library
     library = os.environ.get(LIBRARY_VARIABLE, _LIBRARY)
-    ctypes.util.find_library = lambda name: library  # noqa: ARG005  (the name it has in ctypes)
+    ctypes.util.find_library = lambda name: library  # noqa: ARG005  (ctypes's parameter name)
     try:
         import fluidsynth
     except OSError as error:
@@ -68,10 +68,10 @@ def _import_fluidsynth() -> Any:
 
 
 class Synthesizer:
-    """Renders MIDI files one after another; loading the soundfont (seconds) is paid once.
+    """Renders MIDI files one after another; loads the soundfont, which takes seconds, only once.
 
-    Each clip gets a synthesizer of its own that borrows the loaded font, so nothing (voices, controllers, reverb, the
-    position within a block) is carried from one clip to the next: the same file gives the same samples in any order.
+    Each clip gets a new synthesizer that borrows the loaded font, so that no state (voices, controllers, reverb, the
+    position within a block) carries over to the next clip: the same file gives the same samples in any order.
 
     Raises:
         InvalidRequest: the library or the soundfont can't be loaded.
@@ -82,8 +82,8 @@ class Synthesizer:
         self._fluidsynth = _import_fluidsynth()
         bind = self._fluidsynth.cfunc
         synth, font = ("synth", ctypes.c_void_p, 1), ("font", ctypes.c_void_p, 1)
-        # What the binding lacks: sharing a font between synthesizers, and samples as floats (the 16-bit ones carry
-        # dither whose phase depends on what was rendered before).
+        # The binding lacks these functions: sharing a font between synthesizers, and samples as floats (16-bit samples
+        # carry dither whose phase depends on what was rendered before).
         self._add_font = bind("fluid_synth_add_sfont", ctypes.c_int, synth, font)
         self._remove_font = bind("fluid_synth_remove_sfont", ctypes.c_int, synth, font)
         pointer, number = ctypes.c_void_p, ctypes.c_int
@@ -92,14 +92,14 @@ class Synthesizer:
             ("left", pointer, 1), ("left_offset", number, 1), ("left_step", number, 1),
             ("right", pointer, 1), ("right_offset", number, 1), ("right_step", number, 1),
         )  # fmt: skip
-        # A synthesizer warns of each channel's missing instrument until it is lent the font.
+        # Until a synthesizer has borrowed the font, it warns about each channel's missing instrument.
         callback, data = ("callback", pointer, 1), ("data", pointer, 1)
         bind("fluid_set_log_function", pointer, ("level", number, 1), callback, data)(_WARNING, None, None)
         self._owner = self._new_synth()
         identifier = self._owner.sfload(str(path))
         if identifier < 0:
             self._owner.delete()
-            raise InvalidRequest("soundfont", str(path), "is no soundfont that FluidSynth can load")
+            raise InvalidRequest("soundfont", str(path), "is not a soundfont that FluidSynth can load")
         self._font = self._fluidsynth.fluid_synth_get_sfont_by_id(self._owner.synth, identifier)
 
     def __enter__(self) -> Synthesizer:
@@ -115,7 +115,7 @@ class Synthesizer:
         self._owner.delete()
 
     def render(self, midi: mido.MidiFile, seconds: float) -> NDArray[np.float32]:
-        """The first seconds of a MIDI file; silence follows where it is shorter.
+        """Renders the first seconds of a MIDI file; pads a shorter one with silence.
 
         Returns:
             float32 [samples] at SAMPLE_RATE, both stereo channels averaged, at the synthesizer's own level.

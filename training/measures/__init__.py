@@ -1,1 +1,1 @@
-"""What the trained checkpoints are worth, in figures: measured by one command on a CPU, from the shipped files."""
+"""Measures of the trained checkpoints: one command computes them on a CPU, from the shipped files."""

@@ -1,4 +1,4 @@
-"""How close a codec's output is to what went in, beside 6-bit µ-law and beside the same codec untrained."""
+"""Compares a codec's output with its input, next to 6-bit µ-law and to the same codec untrained."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Coder = Callable[[Mono], Mono]
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """How close one system came, mean over clips.
+    """How close one system's output is to its input, as a mean over clips.
 
     Attributes:
         si_snr: dB, higher is closer (arXiv:1811.02508).
-        stft: multi-resolution STFT distance, lower is closer (arXiv:1910.11480; audiocraft's MRSTFTLoss as it is).
-        bits_per_second: what the system needs.
+        stft: multi-resolution STFT distance, lower is closer (arXiv:1910.11480; audiocraft's MRSTFTLoss unchanged).
+        bits_per_second: bit rate of the system.
     """
 
     si_snr: float
@@ -43,7 +43,7 @@ class Fidelity:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """Clips and what the systems made of them: by system, one waveform for each clip."""
+    """Clips and the systems' outputs: for each system, one waveform per clip."""
 
     source: Sequence[Mono]
     outputs: Mapping[str, Sequence[Mono]]
@@ -52,13 +52,13 @@ class Coded:
 
 
 def code(checkpoint: Checkpoint, clips: Sequence[Mono]) -> Coded:
-    """Sends clips through codec, µ-law and the codec untrained.
+    """Sends clips through the codec, through µ-law and through the untrained codec.
 
     The untrained codec has the same architecture with seeded initial weights, and codebooks fitted by k-means to the
-    first clip: its quantizer is as good as an untrained encoder allows.
+    first clip, so that its quantizer is as good as an untrained encoder allows.
 
     Args:
-        checkpoint: with a codec.
+        checkpoint: a checkpoint with a codec.
         clips: mono float32 [samples] at the codec's rate.
     """
     codec, untrained = load_codec(checkpoint, torch.device("cpu")), _untrained(checkpoint)
@@ -90,7 +90,7 @@ def fidelity(coded: Coded) -> dict[str, Fidelity]:
 
 
 def codec_measures(section: str, results: Mapping[str, Fidelity]) -> list[Measure]:
-    """The figures of one codec, which must be better than untrained, beside those of µ-law at its many more bits."""
+    """Returns the figures of one codec, which must beat the untrained codec, next to µ-law's at a much higher rate."""
     codec, law, untrained = (results[name] for name in SYSTEMS)
     return [
         Measure(section, "SI-SNR", codec.si_snr, untrained.si_snr, unit="dB", note="target: untrained"),
@@ -105,7 +105,7 @@ def codec_measures(section: str, results: Mapping[str, Fidelity]) -> list[Measur
 
 
 def through_codec(codec: CompressionModel, clip: Mono) -> Mono:
-    """Encodes and decodes: float32 [samples], of the same length."""
+    """Encodes and decodes a clip: float32 [samples] of the same length."""
     with torch.inference_mode():
         codes, scale = codec.encode(torch.from_numpy(clip)[None, None])
         decoded: Mono = codec.decode(codes, scale)[0, 0, : len(clip)].numpy()
@@ -113,7 +113,7 @@ def through_codec(codec: CompressionModel, clip: Mono) -> Mono:
 
 
 def mu_law(clip: Mono) -> Mono:
-    """A clip through 6-bit µ-law companding (ITU-T G.711's law with 64 levels)."""
+    """Sends a clip through 6-bit µ-law companding (ITU-T G.711's law with 64 levels)."""
     levels = 2**MU_LAW_BITS
     encoded = torchaudio.functional.mu_law_encoding(torch.from_numpy(clip).clamp(-1, 1), levels)
     decoded: Mono = torchaudio.functional.mu_law_decoding(encoded, levels).numpy()
@@ -121,14 +121,14 @@ def mu_law(clip: Mono) -> Mono:
 
 
 def si_snr(output: Mono, source: Mono) -> float:
-    """Scale-invariant signal-to-noise ratio in dB over the whole clip."""
+    """Computes the scale-invariant signal-to-noise ratio in dB over the whole clip."""
     return float(
         scale_invariant_signal_noise_ratio(torch.from_numpy(output).double(), torch.from_numpy(source).double())
     )
 
 
 def stft_distance(output: Mono, source: Mono) -> float:
-    """Multi-resolution STFT distance: spectral convergence and log-magnitude difference over three window lengths."""
+    """Computes the multi-resolution STFT distance: spectral convergence and log-magnitude difference, three windows."""
     with torch.inference_mode():
         return float(MRSTFTLoss()(torch.from_numpy(output)[None, None], torch.from_numpy(source)[None, None]))
 

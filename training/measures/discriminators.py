@@ -1,4 +1,4 @@
-"""Whether the discriminators tell source from coded and generated clips, how honest their scores are, and elsewhere."""
+"""Measures how well the discriminators tell source from coded, generated and foreign clips, and their calibration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ class Judge:
     """Scores clips as `analyze` does: windows, three discriminators, calibration, mean."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raises: CheckpointError: the checkpoint has no discriminators."""
+        """Loads the discriminators.
+
+        Raises:
+            CheckpointError: the checkpoint has no discriminators.
+        """
         self._modules, config = load_discriminators(checkpoint)
         self.sample_rate, self.window = int(config.sample_rate), int(config.window)
         self.calibrated = config.calibration is not None
@@ -44,8 +48,8 @@ class Judge:
 
     @torch.inference_mode()
     def realness(self, clip: Mono, sample_rate: int) -> float:
-        """0 … 1 for float32 [samples] at any rate, as from a 16-bit file."""
-        # Source was rounded to 16 bits; without this, rounding alone could tell it from what a model made.
+        """Returns the realness, 0 … 1, of float32 [samples] at any rate, rounded as in a 16-bit file."""
+        # Source audio was rounded to 16 bits; without this, the rounding alone could tell it from model output.
         filed: Mono = to_16_bits(torch.from_numpy(clip)[None]).numpy()
         windows = torch.from_numpy(cut_windows(convert(filed, sample_rate, self.sample_rate, 1), self.window))
         logits: dict[str, NDArray[np.float32]] = {}
@@ -56,7 +60,7 @@ class Judge:
 
 
 def noise_clips(samples: int) -> list[Mono]:
-    """White noise at -20 dBFS."""
+    """Makes clips of white noise at -20 dBFS."""
     draw = np.random.Generator(np.random.PCG64(NOISE_SEED))
     return [np.asarray(NOISE_RMS * draw.standard_normal(samples), dtype=np.float32) for _ in range(NOISE_CLIPS)]
 
@@ -64,18 +68,17 @@ def noise_clips(samples: int) -> list[Mono]:
 def discriminator_measures(
     scores: Mapping[str, Sequence[float]], calibrated: bool
 ) -> tuple[list[Measure], dict[str, Any]]:
-    """What the scores say.
+    """Computes the discriminators' figures from their scores.
 
     Args:
-        scores: realness of each clip, by where the clips come from: SOURCE, CODED, GENERATED, and any others, from
-            elsewhere.
-        calibrated: whether scores were fitted to probabilities.
+        scores: realness of each clip by its origin: SOURCE, CODED, GENERATED, and any others, which are foreign.
+        calibrated: whether the scores were calibrated into probabilities.
 
     Returns:
-        The measures, and the reliability table and mean scores.
+        The measures, and the reliability table with the mean scores.
     """
     real, coded, generated = scores[SOURCE], scores[CODED], scores[GENERATED]
-    # Half real, half made, so that the share of real clips does not depend on how many were generated.
+    # Half source, half model output, so that the share of real clips does not depend on the number of generated ones.
     made = [*coded[: len(real) // 2], *generated[: len(real) - len(real) // 2]]
     judged, truth = np.array([*real, *made]), np.array([1] * len(real) + [0] * len(made))
     measures = [
@@ -101,8 +104,10 @@ def discriminator_measures(
 
 
 def reliability(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> list[dict[str, float]]:
-    """By bin of scores that holds any: mean score, share of real clips, how many (A. Niculescu-Mizil and R. Caruana,
-    ICML 2005)."""
+    """Returns the mean score, share of real clips and count of each non-empty bin of scores.
+
+    This is the reliability diagram of A. Niculescu-Mizil and R. Caruana, ICML 2005.
+    """
     bins = np.clip((scores * RELIABILITY_BINS).astype(int), 0, RELIABILITY_BINS - 1)
     return [
         {

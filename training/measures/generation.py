@@ -1,4 +1,4 @@
-"""Clips of many prompts and seeds, generated at once by the engine as any caller's would be."""
+"""Generates clips of many prompts and seeds together with the engine, like any caller's requests."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def generate(
     """Generates each prompt with seeds 0 … `seeds` - 1 and MusicGen's default sampling.
 
     Args:
-        engine: with room for all of them to wait.
+        engine: an engine whose admission queue holds all requests.
         prompts: texts.
-        seeds: clips of each prompt.
+        seeds: number of clips per prompt.
         seconds: length of each clip.
         advance: called after each clip.
 
     Returns:
-        By prompt, then by seed: float32 [samples].
+        float32 [samples] by prompt, then by seed.
     """
     running = [
         [engine.submit(GenerationRequest(prompt, duration=seconds, seed=seed)) for seed in range(seeds)]
@@ -47,12 +47,12 @@ def generate(
 
 
 def open_engine(checkpoint: Path, requests: int) -> Engine:
-    """An engine on the CPU in float32 that takes so many requests at once."""
+    """Opens an engine on the CPU in float32 that accepts `requests` requests at once."""
     return Engine(str(checkpoint), device="cpu", dtype="float32", max_waiting=requests)
 
 
 def speed_measures(engine: Engine) -> list[Measure]:
-    """Seconds that one caller waits for 10 s of music here, with nobody else asking."""
+    """Measures the seconds that one request takes for 10 s of music on this machine, with no other requests."""
     engine.warm_up()
     started = time.perf_counter()
     engine.generate(SPEED_PROMPT, duration=CLIP_SECONDS, seed=0)

@@ -1,4 +1,4 @@
-"""Whether the music model does what its prompts say: tempo, drums, instruments, key; and whether it sounds at all."""
+"""Measures whether the music model follows its prompts (tempo, drums, instruments, key), and its output level."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ SILENT_SHARE = 0.05
 CLIPPED_SHARE = 0.001
 PERMUTATION_SEED = 1
 TRANSPOSED = tuple(f"{note} major" for note in ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"))
-"""One key for each set of seven classes: a natural minor has the classes of the major three semitones above it."""
+"""One key for each set of seven classes: a natural minor key has the classes of the major three semitones above it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a caption says of a clip; None where it says nothing, or where no measure is defined for it.
+    """The facts that a caption asks for; None where it asks for nothing, or where no measure exists.
 
     Attributes:
         text: the caption.
         tempo: "slow" or "fast".
-        drums: whether there are any.
-        key: such as "C major" or "F# minor".
+        drums: whether the clip has drums.
+        key: a key such as "C major" or "F# minor".
         group: one of GROUPS.
     """
 
@@ -83,13 +83,13 @@ PROMPTS = (
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the measures found in a clip.
+    """The facts that the measures found in a clip.
 
     Attributes:
         onset_rate: onsets per second.
         percussive: share of the energy, 0 … 1.
         chroma: float32 [12].
-        silent, clipped: shares of frames and of samples.
+        silent, clipped: share of silent frames, share of clipped samples.
         timbre: float32 [features], for the classifier.
     """
 
@@ -118,15 +118,15 @@ Clips = Sequence[tuple[Asked, Heard]]
 
 
 def music_measures(generated: Clips, train: Clips, held_out: Clips) -> tuple[list[Measure], dict[str, Any]]:
-    """All figures of the music model.
+    """Computes all figures of the music model.
 
     Args:
-        generated: the model's clips with what was asked.
-        train: source clips for the instrument classifier, of the split that the model was trained on.
-        held_out: source clips of the test split: how well the measures do on the composer's own music.
+        generated: the model's clips with the facts that their prompts ask for.
+        train: source clips for the instrument classifier, from the split that the model was trained on.
+        held_out: source clips of the test split, which show how well the measures work on the composer's own music.
 
     Returns:
-        The measures, and the values they were made of.
+        The measures, and the values behind them.
     """
     instruments, confusions = _instruments(generated, train, held_out)
     measures = [
@@ -201,7 +201,7 @@ def _instruments(generated: Clips, train: Clips, held_out: Clips) -> tuple[list[
 
 def _keys(generated: Clips, held_out: Clips) -> list[Measure]:
     asked, scores = _key_scores(generated)
-    # A prompt's clips share whatever else the prompt made of them, so prompts are shuffled, not clips.
+    # The clips of a prompt share its other effects too, so the test shuffles prompts instead of clips.
     prompts = [asked.text for asked, _ in generated if asked.key is not None]
     first = [prompts.index(text) for text in dict.fromkeys(prompts)]
     of_prompts = np.stack([scores[[text == prompts[index] for text in prompts]].mean(axis=0) for index in first])
@@ -242,7 +242,7 @@ def _level(generated: Clips, held_out: Clips) -> list[Measure]:
 
 
 def _key_scores(clips: Clips) -> tuple[list[int], NDArray[np.float64]]:
-    """Of clips with a key: the index of its classes in TRANSPOSED, and the share of energy in each of those."""
+    """Returns, for clips with a key, the key's index in TRANSPOSED and the share of energy in each key there."""
     keyed = [(asked.key, heard) for asked, heard in clips if asked.key is not None]
     scores = np.array([[key_share(heard.chroma, key) for key in TRANSPOSED] for _, heard in keyed])
     return [_relative_major(key) for key, _ in keyed], scores

@@ -1,4 +1,4 @@
-"""The measures as a few small PNGs."""
+"""Draws the measures as a few small PNGs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BLUE, _GREEN, _RED = "#0072B2", "#009E73", "#D55E00"  # distinct for colour-bli
 
 
 def draw_spectrograms(path: Path, coded: Coded, clip: int, title: str) -> None:
-    """Writes spectrograms of one clip: the source, then what each system made of it."""
+    """Writes spectrograms of one clip: the source, then each system's output."""
     figure = _figure(10, 5.2, title)
     panels = figure.subplots(2, 2, sharex=True, sharey=True).flatten()
     versions = {"source": coded.source[clip], **{name: outputs[clip] for name, outputs in coded.outputs.items()}}
@@ -43,7 +43,7 @@ def draw_spectrograms(path: Path, coded: Coded, clip: int, title: str) -> None:
 
 
 def draw_prompts(path: Path, prompts: Sequence[Mapping[str, Any]]) -> None:
-    """Writes bars of onset rate and percussive share, by prompt."""
+    """Writes bar charts of onset rate and percussive share by prompt."""
     figure = _figure(10, 4.2, "generated music, mean of each prompt's clips")
     left, right = figure.subplots(1, 2, sharey=True)
     places = range(len(prompts))
@@ -64,7 +64,7 @@ def draw_prompts(path: Path, prompts: Sequence[Mapping[str, Any]]) -> None:
 def draw_reliability(
     path: Path, reliability: Sequence[Mapping[str, float]], realness: Mapping[str, Sequence[float]]
 ) -> None:
-    """Writes the reliability diagram, and every clip's realness by where the clip comes from."""
+    """Writes the reliability diagram, and every clip's realness by the clip's origin."""
     figure = _figure(10, 3.8, "discriminators")
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="0.7", linestyle="--")
@@ -85,18 +85,18 @@ def _figure(width: float, height: float, title: str) -> Figure:
 
 
 def _levels(waveform: Mono, sample_rate: int) -> Any:
-    """dB relative to the loudest bin, [bins, columns]."""
+    """Returns the spectrogram in dB relative to the loudest bin, [bins, columns]."""
     samples = int(SECONDS * sample_rate)
     clip = torch.from_numpy(np.resize(waveform, samples) if len(waveform) < samples else waveform[:samples])
     spectrum = torch.stft(
         clip, 1024, samples // SPECTROGRAM_COLUMNS, window=torch.hann_window(1024), return_complex=True
     ).abs()
-    spectrum = torch.nn.functional.avg_pool1d(spectrum.T[None], 3)[0].T  # as many rows as the picture has
+    spectrum = torch.nn.functional.avg_pool1d(spectrum.T[None], 3)[0].T  # one row per row of the picture
     return (20 * torch.log10(spectrum / spectrum.max().clamp(min=1e-9) + 1e-9)).numpy()
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """With a palette: a third of the bytes."""
+    """Saves a figure with a palette, which takes a third of the bytes."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=90)
     picture.seek(0)

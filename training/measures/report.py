@@ -1,4 +1,4 @@
-"""The measures as a table for the terminal and as a model card."""
+"""Renders the measures as a table for the terminal and as a model card."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MARKS = {True: "yes", False: "**no**", None: ""}
 
 
 def table(measures: Measures) -> Table:
-    """All figures beside their targets, for a terminal."""
+    """Lists all figures with their targets, for a terminal."""
     result = Table(title="measures")
     result.add_column()
     result.add_column("measure")
@@ -38,12 +38,12 @@ def render_model_card(measures: Measures, facts: Mapping[str, str], path: Path) 
     """Fills the template `model_card.md` with the measures and with facts about the training.
 
     Args:
-        measures: of the weights that the card is about.
-        facts: by name, Markdown for each placeholder of the template but the measures; `card_fields()` lists them.
-        path: where the card goes.
+        measures: figures of the weights that the card describes.
+        facts: Markdown by name for each placeholder of the template except the measures; `card_fields()` lists them.
+        path: of the card.
 
     Raises:
-        InvalidRequest: a fact is missing, or is not one of the template.
+        InvalidRequest: a fact is missing, or the template has no place for it.
     """
     needed = card_fields()
     if wrong := sorted(needed ^ set(facts)):
@@ -62,7 +62,7 @@ def read_facts(path: Path) -> dict[str, str]:
     """Reads the facts about a training that a model card needs: a JSON object of strings, or of lists of lines.
 
     Raises:
-        InvalidRequest: there is none, or it is no such object.
+        InvalidRequest: the file is missing, or is not such an object.
     """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
@@ -72,7 +72,7 @@ def read_facts(path: Path) -> dict[str, str]:
 
 
 def card_fields() -> set[str]:
-    """The facts that `render_model_card` needs."""
+    """Returns the names of the facts that `render_model_card` needs."""
     template = string.Template(TEMPLATE.read_text(encoding="utf-8"))
     names = {match["named"] or match["braced"] for match in template.pattern.finditer(template.template)}
     return {name for name in names if name} - OWN_FIELDS

@@ -1,4 +1,4 @@
-"""What was measured, beside what was aimed at; as a file that a model card is made from."""
+"""Measured figures with their targets, and the file that stores them for the model card."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Measure:
     """One figure.
 
     Attributes:
-        section: what it is about: a heading of the report.
-        name: what was measured, in words.
+        section: heading in the report.
+        name: name of the figure, in words.
         value: the figure.
-        target: what it should reach; None: only reported.
+        target: value to reach; None: only reported.
         goal: "at least" or "at most" the target.
         unit: of value and target.
-        note: how it was measured, where the name does not say it.
+        note: details of the measurement that the name leaves out.
     """
 
     section: str
@@ -42,7 +42,7 @@ class Measure:
 
     @property
     def passed(self) -> bool | None:
-        """Whether the target was reached; None where there is none. A value that is no number reaches nothing."""
+        """Whether the target was reached; None without a target. A value of NaN reaches no target."""
         if self.target is None:
             return None
         return self.value >= self.target if self.goal == "at least" else self.value <= self.target
@@ -54,8 +54,9 @@ class Measures:
 
     Attributes:
         measures: in the order of the report.
-        details: by section, what the figures were made of: values of each clip group, confusions, bins.
-        environment: processor, cores, versions, seeds, date-free: the same machine writes the same file, timings apart.
+        details: the values behind the figures, by section: values of each clip group, confusions, bins.
+        environment: processor, cores, versions and seeds, but no date, so that one machine always writes the same file
+            except for timings.
     """
 
     measures: tuple[Measure, ...]
@@ -64,7 +65,7 @@ class Measures:
 
     @property
     def failed(self) -> tuple[Measure, ...]:
-        """Those that missed their target."""
+        """The measures that missed their target."""
         return tuple(measure for measure in self.measures if measure.passed is False)
 
     @property
@@ -73,21 +74,21 @@ class Measures:
         return list(dict.fromkeys(measure.section for measure in self.measures))
 
     def of(self, section: str) -> Sequence[Measure]:
-        """The measures under one heading."""
+        """Returns the measures under one heading."""
         return [measure for measure in self.measures if measure.section == section]
 
     def write(self, path: Path) -> None:
-        """Writes JSON; each measure with `passed` beside its target."""
+        """Writes JSON; each measure has `passed` next to its target."""
         rows = [{**asdict(measure), "passed": measure.passed} for measure in self.measures]
         content = {"measures": rows, "details": self.details, "environment": self.environment}
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
     def read(cls, path: Path) -> Measures:
-        """Reads what `write` wrote.
+        """Reads a file that `write` wrote.
 
         Raises:
-            InvalidRequest: the file is absent or no such file.
+            InvalidRequest: the file is missing, or has another format.
         """
         try:
             content = json.loads(path.read_text())

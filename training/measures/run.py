@@ -1,4 +1,4 @@
-"""Runs every measure on a folder of checkpoints and writes what came out."""
+"""Runs every measure on a folder of checkpoints and writes the results."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ Section = tuple[list[Measure], dict[str, Any]]
 
 
 def measure(checkpoints: Path, out: Path, *, data: Path | None, seeds: int = 8, report: Report = print) -> Measures:
-    """Runs every measure on a CPU; the same figures each time on one machine, but for the speed.
+    """Runs every measure on a CPU; on one machine, all figures except the speed are the same each time.
 
     Args:
         checkpoints: folder with `music/` and `sound/`.
-        out: where `measures.json` and the pictures go.
-        data: folder of recordings, judged by the discriminators as audio from elsewhere; None: no such measure.
-        seeds: clips of each prompt.
-        report: takes a line of progress.
+        out: folder for `measures.json` and the pictures.
+        data: folder of recordings that the discriminators score as foreign audio; None: no such measure.
+        seeds: number of clips per prompt.
+        report: receives lines of progress.
 
     Returns:
-        What was measured; also in `out/measures.json`.
+        All measures, which `out/measures.json` holds as well.
 
     Raises:
         CheckpointError: a checkpoint is missing.
@@ -100,7 +100,7 @@ def measure(checkpoints: Path, out: Path, *, data: Path | None, seeds: int = 8, 
 
 
 class _Stages:
-    """A progress bar for each stage, on a terminal; a line for each anywhere."""
+    """Reports each stage with a line, and on a terminal also with a progress bar."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -116,7 +116,7 @@ class _Stages:
         self._bar.stop()
 
     def begin(self, name: str, total: int) -> Step:
-        """Returns what to call after each of `total` steps."""
+        """Begins a stage and returns the function to call after each of its `total` steps."""
         self._report(f"{name}: {total}")
         task = self._bar.add_task(name, total=total)
         return lambda: self._bar.advance(task)

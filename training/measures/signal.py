@@ -1,4 +1,4 @@
-"""Measures of one mono waveform that need no trained model: onsets, percussiveness, pitch classes, level."""
+"""Measures one mono waveform without a trained model: onsets, percussiveness, pitch classes, level."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Mono = NDArray[np.float32]
 
 ONSET_HOP_SECONDS = 0.01
 ONSET_LAG = 4
-"""Frames between two spectra whose difference is an onset: bowed notes rise for longer than one."""
+"""Frames between the two spectra that the flux compares, more than one because bowed notes rise slowly."""
 ONSET_LEAST_SECONDS = 0.05
-# The best of twelve settings on 88 source pieces of the train split, whose notes are known: the rate ranks them as
-# their scores do (Spearman 0.88), and tells slow from fast (AUC 0.96).
+# The best of twelve settings on 88 source pieces of the train split, whose notes are known: the rate ranks the pieces
+# as their notes do (Spearman 0.88), and tells slow from fast (AUC 0.96).
 ONSET_THRESHOLD = 0.03
 ONSET_BANDS = 80
 ONSET_WINDOW_SECONDS = 0.064
@@ -31,7 +31,7 @@ MEL_COMPRESSION = 1000.0
 MEDIAN_FRAMES = 17
 MEDIAN_BINS = 17
 
-LOWEST_NOTE, HIGHEST_NOTE = 48, 96  # MIDI: below C3 neighbouring semitones are closer than two bins
+LOWEST_NOTE, HIGHEST_NOTE = 48, 96  # MIDI; below C3, neighbouring semitones are less than two bins apart
 NOTE_BINS_PER_SECOND_OF_WINDOW = 0.5
 
 SILENCE_DBFS = -50.0
@@ -45,16 +45,16 @@ _KEY = re.compile(r"([A-G])(#|b| sharp| flat|) (major|minor)")
 
 
 def log_mel(waveform: Mono, sample_rate: int, bands: int, window_seconds: float) -> torch.Tensor:
-    """Compressed mel spectrogram log10(1 + 1000 · magnitude), of the clip scaled to peak 1.
+    """Computes the compressed mel spectrogram log10(1 + 1000 · magnitude) of the clip scaled to peak 1.
 
     Args:
         waveform: float32 [samples].
         sample_rate: Hz.
-        bands: from 30 Hz to half the sample rate or 14 kHz.
-        window_seconds: rounded to a power of two of samples.
+        bands: number of bands from 30 Hz to half the sample rate, but at most to 14 kHz.
+        window_seconds: length of the window, which is rounded to a power of two in samples.
 
     Returns:
-        float32 [bands, frames], a frame each 10 ms.
+        float32 [bands, frames], one frame every 10 ms.
     """
     clip = torch.from_numpy(waveform)
     clip = clip / clip.abs().max().clamp(min=1e-4)
@@ -63,10 +63,10 @@ def log_mel(waveform: Mono, sample_rate: int, bands: int, window_seconds: float)
 
 
 def spectral_flux(waveform: Mono, sample_rate: int) -> torch.Tensor:
-    """How much louder the bands grew, averaged over bands: float32 [frames], a frame each 10 ms.
+    """Computes the rise in level, averaged over bands: float32 [frames], one frame every 10 ms.
 
-    S. Dixon, "Onset detection revisited", DAFx 2006, with the logarithm and the lag of S. Böck et al., "Evaluating the
-    online capabilities of onset detection methods", ISMIR 2012.
+    This is the method of S. Dixon, "Onset detection revisited", DAFx 2006, with the logarithm and the lag of S. Böck et
+    al., "Evaluating the online capabilities of onset detection methods", ISMIR 2012.
     """
     spectrum = log_mel(waveform, sample_rate, ONSET_BANDS, ONSET_WINDOW_SECONDS)
     growth = (spectrum[:, ONSET_LAG:] - spectrum[:, :-ONSET_LAG]).clamp(min=0).mean(dim=0)
@@ -74,7 +74,7 @@ def spectral_flux(waveform: Mono, sample_rate: int) -> torch.Tensor:
 
 
 def onset_rate(waveform: Mono, sample_rate: int) -> float:
-    """Onsets per second: peaks of the spectral flux that stand out of their neighbourhood (Böck et al. 2012)."""
+    """Counts onsets per second: peaks of the spectral flux that exceed their neighbourhood (Böck et al. 2012)."""
     flux = spectral_flux(waveform, sample_rate)
     highest = torch.nn.functional.max_pool1d(flux[None], 7, 1, 3)[0]
     # The mean of the 100 ms before and the 70 ms after.
@@ -90,7 +90,7 @@ def onset_rate(waveform: Mono, sample_rate: int) -> float:
 
 
 def percussive_ratio(waveform: Mono, sample_rate: int) -> float:
-    """Share of the energy that is percussive: broad in frequency and short in time, 0 … 1.
+    """Computes the share of percussive energy, which is broad in frequency and short in time: 0 … 1.
 
     D. Fitzgerald, "Harmonic/percussive separation using median filtering", DAFx 2010: medians of the magnitudes along
     time and along frequency, turned into soft masks with exponent 2.
@@ -109,7 +109,7 @@ def percussive_ratio(waveform: Mono, sample_rate: int) -> float:
 
 
 def chroma(waveform: Mono, sample_rate: int) -> NDArray[np.float32]:
-    """Energy of each pitch class, C first: float32 [12] with sum 1 (zeros for silence).
+    """Computes the energy of each pitch class, C first: float32 [12] with sum 1 (zeros for silence).
 
     Spectral peaks from C3 to C7 are folded into the nearest semitone of equal temperament at A4 = 440 Hz
     (T. Fujishima, "Realtime chord recognition of musical sound", ICMC 1999). Only peaks count, so that a window's side
@@ -128,10 +128,10 @@ def chroma(waveform: Mono, sample_rate: int) -> NDArray[np.float32]:
 
 
 def key_classes(key: str) -> tuple[int, ...]:
-    """The seven pitch classes of a key such as "C major" or "F# minor" (natural), 0 for C.
+    """Returns the seven pitch classes of a key such as "C major" or "F# minor" (natural), 0 for C.
 
     Raises:
-        InvalidRequest: no such key.
+        InvalidRequest: the key doesn't exist.
     """
     match = _KEY.fullmatch(key)
     if match is None:
@@ -141,12 +141,12 @@ def key_classes(key: str) -> tuple[int, ...]:
 
 
 def key_share(classes: NDArray[np.float32], key: str) -> float:
-    """Share of a `chroma` that lies in a key's seven pitch classes; 7/12 where nothing is preferred."""
+    """Returns the share of a `chroma` in a key's seven pitch classes; 7/12 if all classes are equal."""
     return float(classes[list(key_classes(key))].sum())
 
 
 def silent_share(waveform: Mono, sample_rate: int, skip_seconds: float = 0.3) -> float:
-    """Share of 50 ms frames whose RMS is below -50 dBFS; the beginning is not counted."""
+    """Returns the share of 50 ms frames with an RMS below -50 dBFS, not counting the first `skip_seconds`."""
     frame = int(SILENCE_FRAME_SECONDS * sample_rate)
     clip = waveform[int(skip_seconds * sample_rate) :]
     frames = clip[: len(clip) // frame * frame].reshape(-1, frame)
@@ -157,17 +157,17 @@ def silent_share(waveform: Mono, sample_rate: int, skip_seconds: float = 0.3) ->
 
 
 def clipped_share(waveform: Mono) -> float:
-    """Share of samples at full scale: magnitude 0.999 or more."""
+    """Returns the share of samples at full scale, with a magnitude of 0.999 or more."""
     return float(np.mean(np.abs(waveform) >= CLIPPED_FROM))
 
 
 def timbre(waveform: Mono, sample_rate: int, percussive: float) -> NDArray[np.float32]:
-    """What the small classifiers see of a clip.
+    """Computes the features of a clip for the small classifiers.
 
     Args:
         waveform: float32 [samples].
         sample_rate: Hz.
-        percussive: the clip's `percussive_ratio`, which is slow to find twice.
+        percussive: the clip's `percussive_ratio`, an argument because it is slow to compute twice.
 
     Returns:
         float32 [83]: mean and deviation of each of 40 mel bands, mean and deviation of the spectral flux, percussive
@@ -193,14 +193,14 @@ def _mel_transform(sample_rate: int, bands: int, window_seconds: float) -> torch
 
 
 def _magnitudes(waveform: Mono, size: int, hop: int) -> torch.Tensor:
-    """Magnitude spectrogram [bins, frames]; a clip shorter than the window is padded."""
+    """Computes the magnitude spectrogram [bins, frames]; pads a clip that is shorter than the window."""
     clip = torch.from_numpy(waveform)
     clip = torch.nn.functional.pad(clip, (0, max(0, size - len(clip))))
     return torch.stft(clip, size, hop, window=torch.hann_window(size), return_complex=True).abs()
 
 
 def _running_median(values: torch.Tensor, length: int) -> torch.Tensor:
-    """Median of `length` neighbours along the last dimension; zeros beyond the ends."""
+    """Computes the median of `length` neighbours along the last dimension, with zeros beyond the ends."""
     padded = torch.nn.functional.pad(values, (length // 2, length // 2))
     return padded.unfold(-1, length, 1).median(dim=-1).values
 

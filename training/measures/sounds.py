@@ -1,4 +1,4 @@
-"""Whether the sound model's clips are of the kind that was asked for."""
+"""Measures whether the sound model's clips are of the kind that their prompts ask for."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROMPTS = {
     "footsteps": "footsteps",
     "drum_loop": "a drum loop",
 }
-"""By the main sound's label in the data."""
+"""Prompts by the main sound's label in the data."""
 
 Clips = Mapping[str, Sequence[Mono]]
 
@@ -38,15 +38,15 @@ Clips = Mapping[str, Sequence[Mono]]
 def sound_measures(
     generated: Clips, train: Clips, held_out: Clips, sample_rate: int
 ) -> tuple[list[Measure], dict[str, Any]]:
-    """Fits a classifier of kinds on source sounds and asks it about generated ones.
+    """Fits a classifier of kinds to source sounds and applies it to generated ones.
 
     Args:
-        generated, train, held_out: by kind, clips float32 [samples] of the model, of the split it was trained on and
-            of the test split.
-        sample_rate: of all of them, Hz.
+        generated, train, held_out: clips by kind, float32 [samples]: the model's, those of the split that it was
+            trained on, and those of the test split.
+        sample_rate: of all clips, Hz.
 
     Returns:
-        The measures, and the confusions.
+        The measures, and the confusion matrices.
     """
     features, labels = _features(train, sample_rate)
     classifier = LogisticRegression(features, labels)

@@ -1,4 +1,4 @@
-"""Source audio to measure against: pieces and sounds composed on the fly, with what their captions say of them."""
+"""Source audio for comparison: pieces and sounds composed on the fly, with the facts from their captions."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class MusicSource:
 
     Attributes:
         waveform: float32 [samples] at 32 kHz.
-        asked: what its labels say.
-        piece: what was rendered.
+        asked: the facts from its labels.
+        piece: the rendered piece.
     """
 
     waveform: Mono
@@ -47,12 +47,12 @@ class MusicSource:
 
 
 def pieces(split: str, number: int) -> list[Piece]:
-    """The first pieces of a split."""
+    """Composes the first pieces of a split."""
     return [compose(MUSIC_SEED, split, index) for index in range(number)]
 
 
 def pieces_of_groups(split: str, each: int) -> list[Piece]:
-    """The first so many pieces of each instrument group."""
+    """Composes the first `each` pieces of each instrument group."""
     chosen = _first_of_kinds((compose(MUSIC_SEED, split, index) for index in count()), _group, GROUPS, each)
     return [piece for group in GROUPS for piece in chosen[group]]
 
@@ -63,9 +63,9 @@ def render_all(
     """Renders pieces with one synthesizer.
 
     Args:
-        chosen: pieces.
+        chosen: the pieces.
         seconds: length of each clip.
-        soundfont: None for the one that training uses.
+        soundfont: None for the soundfont of the training data.
         advance: called after each clip.
 
     Raises:
@@ -80,21 +80,21 @@ def render_all(
 
 
 def sounds(split: str, kinds: Iterable[str], each: int, seconds: float) -> dict[str, list[Mono]]:
-    """The first so many sounds of each kind that are heard alone: float32 [samples] at 16 kHz, by kind."""
+    """Composes the first `each` sounds of each kind without a background: float32 [samples] at 16 kHz, by kind."""
     chosen = _first_of_kinds(_sound_clips(split, seconds), _kind, tuple(kinds), each)
     return {kind: [_float(clip.waveform) for clip in clips] for kind, clips in chosen.items()}
 
 
 def sound_mixture(split: str, number: int, seconds: float) -> list[Mono]:
-    """The first sounds of a split, whatever they are: float32 [samples] at 16 kHz."""
+    """Composes the first clips of a split, of any kind: float32 [samples] at 16 kHz."""
     return [_float(clip.waveform) for clip in islice(_sound_clips(split, seconds), number)]
 
 
 def recordings(folder: Path, seconds: float) -> list[tuple[Mono, int]]:
-    """The beginning of each audio file below a folder, mono, with its sample rate.
+    """Reads the beginning of each audio file below a folder as mono, with its sample rate.
 
     Raises:
-        InvalidRequest: there is none, or one can't be read.
+        InvalidRequest: the folder has no audio files, or one can't be read.
     """
     clips = []
     for path in audio_files(folder):
@@ -138,4 +138,4 @@ def _first_of_kinds(
         if all(len(row) == each for row in chosen.values()):
             return chosen
     short = [name for name, row in chosen.items() if len(row) < each]
-    raise InvalidRequest("kinds", short, f"are not {each} times among the first {MOST_TRIES:,} of the split")
+    raise InvalidRequest("kinds", short, f"occur less than {each} times in the first {MOST_TRIES:,} clips of a split")

@@ -1,4 +1,4 @@
-"""The statistics the measures need: a rank test, a permutation test, a linear classifier."""
+"""Statistics for the measures: a rank test, a permutation test, a linear classifier."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PERMUTATIONS = 2000
 
 @dataclass(frozen=True, slots=True)
 class RankTest:
-    """What `mann_whitney` found.
+    """The result of `mann_whitney`.
 
     Attributes:
-        statistic: U of the first sample: the pairs in which it is larger, ties counting half.
+        statistic: U of the first sample: the number of pairs in which its value is larger, ties counting half.
         auc: U as a share of all pairs: the probability that a value of the first is larger than one of the second.
-        p: one-sided: of such an U or a larger one where both samples come from one distribution.
+        p: one-sided: the probability of this U or a larger one if both samples come from one distribution.
     """
 
     statistic: float
@@ -35,15 +35,16 @@ class RankTest:
 def mann_whitney(larger: Sequence[float], smaller: Sequence[float]) -> RankTest:
     """Tests whether the first sample tends to larger values.
 
-    H. B. Mann and D. R. Whitney, "On a test of whether one of two random variables is stochastically larger than the
-    other", Ann. Math. Statist. 18 (1947); normal approximation with continuity and tie corrections.
+    This is the test of H. B. Mann and D. R. Whitney, "On a test of whether one of two random variables is
+    stochastically larger than the other", Ann. Math. Statist. 18 (1947), by normal approximation with continuity and
+    tie corrections.
 
     Raises:
-        InvalidRequest: an empty sample.
+        InvalidRequest: a sample is empty.
     """
     first, second = np.asarray(larger, dtype=np.float64), np.asarray(smaller, dtype=np.float64)
     if not len(first) or not len(second):
-        raise InvalidRequest("samples", (len(first), len(second)), "must both have a value at least")
+        raise InvalidRequest("samples", (len(first), len(second)), "must both have at least one value")
     pairs = len(first) * len(second)
     difference = first[:, None] - second[None, :]
     statistic = float((difference > 0).sum() + 0.5 * (difference == 0).sum())
@@ -56,15 +57,15 @@ def mann_whitney(larger: Sequence[float], smaller: Sequence[float]) -> RankTest:
 
 
 def permutation_p(scores: NDArray[np.float64], asked: Sequence[int], seed: int) -> float:
-    """Tests whether clips score higher on what they were asked for than on what others were asked for.
+    """Tests whether clips score higher on their own prompt's choice than on other prompts' choices.
 
-    The mean of `scores[i, asked[i]]` is compared with that of shuffled `asked`
+    The test compares the mean of `scores[i, asked[i]]` with its mean for shuffled `asked`
     (P. Good, "Permutation Tests", 1994).
 
     Args:
         scores: [clips, choices].
-        asked: of each clip, the index of its choice.
-        seed: of the shuffles.
+        asked: index of each clip's choice.
+        seed: for the shuffles.
 
     Returns:
         One-sided p, at least 1 / (1 + 2000).
@@ -78,21 +79,21 @@ def permutation_p(scores: NDArray[np.float64], asked: Sequence[int], seed: int) 
 
 
 class LogisticRegression:
-    """Multinomial logistic regression on standardized features, with a little ridge; the optimum, not an epoch."""
+    """Multinomial logistic regression on standardized features with a small ridge penalty, fitted to the optimum."""
 
     def __init__(self, features: NDArray[np.float32], labels: Sequence[str]) -> None:
-        """Fits.
+        """Fits the regression.
 
         Args:
             features: float32 [examples, features].
-            labels: of each example.
+            labels: one label per example.
 
         Raises:
             InvalidRequest: fewer than two different labels.
         """
         self.names = sorted(set(labels))
         if len(self.names) < 2:
-            raise InvalidRequest("labels", self.names, "must be of two kinds at least")
+            raise InvalidRequest("labels", self.names, "must be of at least two kinds")
         self._mean = features.mean(axis=0)
         self._deviation = features.std(axis=0) + 1e-6
         inputs = self._standardized(features)
@@ -113,7 +114,7 @@ class LogisticRegression:
         optimizer.step(loss)  # type: ignore[no-untyped-call]
 
     def predict(self, features: NDArray[np.float32]) -> list[str]:
-        """The likeliest label of each row."""
+        """Returns the likeliest label of each row."""
         with torch.no_grad():
             logits = self._standardized(features) @ self._weights + self._biases
         return [self.names[index] for index in logits.argmax(dim=1).tolist()]
@@ -123,7 +124,7 @@ class LogisticRegression:
 
 
 def confusion(truth: Sequence[str], said: Sequence[str]) -> dict[str, dict[str, int]]:
-    """How often each label (outer) was given each name (inner)."""
+    """Counts how often each true label (outer) was predicted as each label (inner)."""
     names = sorted(set(truth) | set(said))
     return {
         name: {other: sum(t == name and s == other for t, s in zip(truth, said, strict=True)) for other in names}
@@ -132,5 +133,5 @@ def confusion(truth: Sequence[str], said: Sequence[str]) -> dict[str, dict[str, 
 
 
 def accuracy(truth: Sequence[str], said: Sequence[str]) -> float:
-    """Share of labels that were named right."""
+    """Returns the share of correct predictions."""
     return float(np.mean([t == s for t, s in zip(truth, said, strict=True)]))
