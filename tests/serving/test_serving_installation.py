@@ -112,6 +112,17 @@ def test_an_images_own_libraries_stay_in_reach(image: Installation, monkeypatch:
     assert server_environment(image, Path("/backends"))["LD_LIBRARY_PATH"].endswith(":/usr/local/cuda/lib64")
 
 
+@pytest.mark.parametrize(("given", "order"), [(None, "AUTO"), ("COMPATIBLE", "COMPATIBLE")])
+def test_the_models_processes_add_up_in_one_order(
+    given: str | None, order: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MKL_CBWR", raising=False)
+    if given is not None:
+        monkeypatch.setenv("MKL_CBWR", given)
+    image = Installation(Path("/tritonserver"), Path("/backends"), Path("/stub"), ())
+    assert server_environment(image, Path("/backends"))["MKL_CBWR"] == order
+
+
 def test_the_backend_directory_holds_the_python_backend_with_its_stub_and_our_pytorch(
     made: Installation, tmp_path: Path
 ) -> None:
