@@ -66,6 +66,8 @@ class _Deferred(TyperCommand):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         assert self.name is not None
+        if extra.get("resilient_parsing") and _missing_extras(COMMANDS[self.name]):
+            return super().make_context(info_name, args, parent, **extra)  # completion by a shell: it has no options
         _refuse_if_incomplete(self.name)
         return load_command(self.name).make_context(info_name, args, parent, **extra)
 

@@ -81,6 +81,16 @@ def test_without_audiocraft_its_own_command_is_given(monkeypatch: pytest.MonkeyP
     assert "pip install --no-deps audiocraft==1.3.0 torchaudio==2.11.0 xformers==0.0.35" in refused.stderr
 
 
+def test_a_shell_completes_without_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "requires", lambda _name: ['fastapi>=9999; extra == "gateway"'])
+    monkeypatch.setenv("_AUDIOCRAFT_TRITON_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "audiocraft-triton gateway --")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    completed = CliRunner().invoke(main.app, [], prog_name="audiocraft-triton")
+    assert completed.exit_code == 0, completed.output
+    assert completed.stderr == ""
+
+
 def test_training_needs_a_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     find_spec = main.importlib.util.find_spec
     monkeypatch.setattr(

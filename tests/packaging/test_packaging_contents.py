@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from wheel_environments import PROJECT
 
 import audiocraft_triton
+from audiocraft_triton.checkpoints import audiocraft_installation
 
 if TYPE_CHECKING:
     from conftest import Wheels
@@ -76,6 +77,10 @@ def test_one_version_stands_everywhere(wheels: Wheels) -> None:
     assert metadata(wheels.client)["Version"] == version
     chart = yaml.safe_load((PROJECT / "deploy" / "helm" / "audiocraft-triton" / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (version, version)
+
+
+def test_the_documentation_has_the_command_that_installs_audiocraft() -> None:
+    assert audiocraft_installation.install_command() in (PROJECT / "docs" / "install.md").read_text()
 
 
 def test_the_package_takes_the_client_of_its_own_version(wheels: Wheels) -> None:

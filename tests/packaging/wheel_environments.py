@@ -50,9 +50,10 @@ class Environment:
         )  # fmt: skip
 
     def install(self, *arguments: str) -> None:
-        """`pip install` with these arguments."""
+        """`pip install` with these arguments; what is installed elsewhere is not taken for its own."""
+        variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", self.folder / "bin" / "python"]
-        subprocess.run([*pip, "install", "--quiet", *arguments], cwd=self.home, check=True)
+        subprocess.run([*pip, "install", "--quiet", *arguments], cwd=self.home, env=variables, check=True)
 
     def link(self, requirements: Iterable[str], with_their_own: bool = True) -> None:
         """Links distributions of the environment that runs the tests, instead of installing their gigabyte again.
