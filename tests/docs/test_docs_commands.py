@@ -28,6 +28,8 @@ from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
 CHECKPOINT = "facebook/musicgen-small"
 SHORTER = {"--steps 1000 --batch 48": "--steps 2 --batch 1"}
 """What takes minutes on a GPU, and the same in seconds on a CPU."""
+PATIENCE = 600
+"""Seconds that a page's commands may take on a busy machine; an idle one needs ten or twenty."""
 RUN = [page for page in PAGES if any(fence.language in ("sh", "python") for fence in fences(page))]
 COMMANDS = re.compile(
     r"^(\w+=\S+ )*(\S*/)?(make|pip|python\d?|docker|helm|kubectl|curl|git|cp|audiocraft-\w+|\S+\.sh)\b", re.MULTILINE
@@ -57,7 +59,13 @@ class Place:
     def run(self, *command: str) -> None:
         """Runs a command, which must succeed."""
         result = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         assert result.returncode == 0, f"{command[-1]}\n{result.stdout}{result.stderr}"
 
