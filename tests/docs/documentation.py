@@ -18,7 +18,7 @@ PAGES = sorted(
     ]
 )
 NOT_RUN = "*Not run by our tests: "
-"""What the line above a command that no test runs begins with; it ends with the reason."""
+"""What the paragraph above a command that no test runs begins with; it ends with the reason."""
 
 _FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 
@@ -30,7 +30,7 @@ class Fence:
     Attributes:
         language: such as "sh"; empty where none is given.
         text: what is between the fences.
-        above: the last line above it that is not empty.
+        above: the last paragraph above it.
     """
 
     language: str
@@ -48,8 +48,7 @@ def fences(page: Path) -> list[Fence]:
     text = page.read_text(encoding="utf-8")
     found = []
     for match in _FENCE.finditer(text):
-        lines = text[: match.start()].split("\n")
-        above = next((line for line in reversed(lines) if line), "")
+        above = text[: match.start()].rstrip().rpartition("\n\n")[2]
         found.append(Fence(match["language"], match["text"], above))
     return found
 

@@ -32,7 +32,8 @@ PATIENCE = 600
 """Seconds that a page's commands may take on a busy machine; an idle one needs ten or twenty."""
 RUN = [page for page in PAGES if any(fence.language in ("sh", "python") for fence in fences(page))]
 COMMANDS = re.compile(
-    r"^(\w+=\S+ )*(\S*/)?(make|pip|python\d?|docker|helm|kubectl|curl|git|cp|audiocraft-\w+|\S+\.sh)\b", re.MULTILINE
+    r"^(sudo )?(\w+=\S+ )*(\S*/)?(make|pip|python\d?|docker|helm|kubectl|curl|git|cp|audiocraft-\w+|\S+\.sh)\b",
+    re.MULTILINE,
 )
 
 
@@ -126,7 +127,7 @@ def test_what_a_page_shows_runs(place: Place, page: Path) -> None:
 def _run_shell(place: Place, fence: Fence) -> None:
     commands: list[str] = []
     for command in re.sub(r"\\\n\s*", "", fence.text).splitlines():
-        if target := re.match(r"make (\S+)", command):
+        if target := re.match(r"(?:sudo )?make (\S+)", command):
             subprocess.run(["make", "-n", target[1]], cwd=PROJECT, check=True, capture_output=True)
         elif "audiocraft-triton serve" in command:
             place.run("bash", "-euo", "pipefail", "-c", place.here("\n".join(commands)))
