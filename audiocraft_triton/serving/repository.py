@@ -1,4 +1,4 @@
-"""Where the model repository lies: in the checkout, or, for an installed package, in a folder of the user's own."""
+"""Locates the model repository: in the checkout or, for an installed package, in a folder of the user's data."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _EXPORTED = ("model.pt", "manifest.json")
 
 
 def is_installed(package: Path = _PACKAGE) -> bool:
-    """Whether this package came as a wheel, which holds the models' folders, and not from a checkout."""
+    """Tells whether this package was installed from a wheel, which contains the models' folders, and is no checkout."""
     return (package / _FOLDER).is_dir()
 
 
 def packaged_repository(package: Path = _PACKAGE) -> Path:
-    """The folder with the models' configurations and code: `model_repository` of the checkout or in the package."""
+    """Returns the folder of the models' configurations and code: `model_repository` in the checkout or the package."""
     return (package if is_installed(package) else package.parent) / _FOLDER
 
 
 def default_repository(package: Path = _PACKAGE) -> Path:
-    """The repository to export into and to serve where none is named.
+    """Returns the default repository for exporting and serving.
 
-    AUDIOCRAFT_MODEL_REPOSITORY, else `model_repository` of the checkout, else a folder in the user's data: nothing is
-    ever written into an installed package. That folder need not exist, see `fill_repository`.
+    It is AUDIOCRAFT_MODEL_REPOSITORY, else `model_repository` in the checkout, else a folder in the user's data: nothing
+    is ever written into an installed package. That folder need not exist, see `fill_repository`.
     """
     if given := os.environ.get(VARIABLE):
         return Path(given)
@@ -34,14 +34,14 @@ def default_repository(package: Path = _PACKAGE) -> Path:
 
 
 MODEL_REPOSITORY = packaged_repository()
-"""That of this package."""
+"""Default repository of this package."""
 
 
 def fill_repository(repository: Path, package: Path = _PACKAGE) -> None:
-    """Copies the models' configurations and code to where they are needed; exported models stay as they are.
+    """Copies the models' configurations and code into a repository, if needed; exported models stay unchanged.
 
-    A folder that holds no model becomes a whole repository. The one in the user's data is kept equal to the package, so
-    that an upgrade reaches it. Every other repository is its owner's, and is left alone.
+    A folder without models becomes a whole repository. The repository in the user's data is kept equal to the package,
+    so that upgrades reach it. Every other repository belongs to its owner and is not changed.
     """
     source = packaged_repository(package)
     is_new = not any(repository.glob("*/config.pbtxt"))

@@ -1,10 +1,10 @@
-"""Records what a real server under a real load tells Prometheus, as input series for `promtool test rules`.
+"""Records a real server's metrics under a real load as input series for `promtool test rules`.
 
     python deploy/prometheus/record_load.py > deploy/prometheus/recorded_load.yaml
 
-Starts the embedded server with the demo checkpoints; callers come (a third of the slots, then three times as many as
-there are slots), and leave again. One sample a second, written as one every 15 seconds: what a scrape would see of a
-load that lasts as many minutes as this one lasts quarter minutes.
+Starts the embedded server with the demo checkpoints. Callers arrive (a third of the number of slots, then three times
+that number) and leave again. There is one sample per second, written as one per 15 seconds: a scrape's view of a load
+that lasts 15 times as long as this one.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from audiocraft_client import AudioCraftError, Client
 from audiocraft_triton.serving.embedded.server import EmbeddedServer, Options
 
 PHASES = ((10, 0), (20, 3), (30, 24), (30, 0))
-"""Seconds, and callers at once."""
+"""(seconds, concurrent callers) of each phase."""
 CLIP_SECONDS = 4.0
 SERIES = re.compile(r'^(audiocraft_(?:active_slots|waiting_requests|slots)\{[^}]*model="musicgen"[^}]*}) (\S+)', re.M)
 
 
 def main() -> None:
-    """Records, and prints YAML."""
+    """Records the load and prints YAML."""
     options = Options(http_port=0, grpc_port=0, metrics_port=0)
     samples: dict[str, list[int]] = {}
     with EmbeddedServer(options) as server:
@@ -43,7 +43,7 @@ def main() -> None:
             for thread in threads:
                 thread.join()
             print(f"{seconds} s with {callers} callers", file=sys.stderr)
-    print("# Made by record_load.py: a sample of a real server for every 15 seconds here.")
+    print("# Made by record_load.py: one sample of a real server per 15 seconds of this file.")
     print("input_series:")
     for name, values in sorted(samples.items()):
         labelled = name.replace("}", ',namespace="audio",pod="triton-1",instance="triton-1:8002"}')
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def call(address: str, leave: threading.Event) -> None:
-    """One listener after the other, until told to leave."""
+    """Requests one clip after the other until told to leave."""
     with Client(address) as client:
         while not leave.is_set():
             try:
@@ -61,7 +61,7 @@ def call(address: str, leave: threading.Event) -> None:
 
 
 def scrape(url: str) -> str:
-    """The server's metrics."""
+    """Returns the server's metrics."""
     with urllib.request.urlopen(url) as answer:
         text: str = answer.read().decode()
         return text

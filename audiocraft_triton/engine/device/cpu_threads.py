@@ -11,7 +11,7 @@ SMALL_MODEL = 8_000_000
 
 
 def settle_step_thread(parameters: int) -> None:
-    """Has the calling thread share a step's work among as many threads as a model of so many parameters is worth."""
+    """Makes the calling thread compute alone if the model, with this number of parameters, is too small to share."""
     if parameters < SMALL_MODEL:
         compute_alone()
 

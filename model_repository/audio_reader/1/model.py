@@ -1,4 +1,4 @@
-"""Audio files in, bounded waveforms out."""
+"""Decodes audio files to bounded waveforms."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from audiocraft_triton.torchscript.exported import read_manifest
 
 
 class TritonPythonModel(EachRequestModel):
-    """Decodes at the rate a caller asks for, or at those of the exported codec and discriminators."""
+    """Decodes at the sample rate that a caller asks for, or at those of the exported codec and discriminators."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Learns the exported models' rates from their manifests."""
+        """Reads the exported models' rates from their manifests."""
         repository = Settings(args).repository
         self._codec = read_manifest(repository, ENCODEC_ENCODER)
         self._discriminators = read_manifest(repository, DISCRIMINATORS[0])
 
     def answer(self, request: Any) -> dict[str, Any]:
-        """Decodes once, converts for each requested output."""
+        """Decodes the file once and converts it for each requested output."""
         wanted = request.requested_output_names()
         field = tensors.text(request, "field", "audio_file")
         assert field is not None  # it has a default

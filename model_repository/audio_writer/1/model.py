@@ -1,4 +1,4 @@
-"""Decoded waveforms to complete audio files."""
+"""Writes decoded waveforms as complete audio files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from audiocraft_triton.torchscript.exported import read_manifest
 
 
 class TritonPythonModel(EachRequestModel):
-    """Writes at the exported codec's rate."""
+    """Writes files at the exported codec's sample rate."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Learns the codec's rate from its manifest."""
+        """Reads the codec's sample rate from its manifest."""
         self._sample_rate: int = read_manifest(Settings(args).repository, ENCODEC_DECODER)["sample_rate"]
 
     def answer(self, request: Any) -> dict[str, Any]:
-        """The file where it is asked for, and the plain waveform."""
+        """Returns the waveform, and the file if it was requested."""
         waveform = tensors.array(request, "decoded")[0]
         outputs = {
             "waveform": tensors.tensor("waveform", waveform, "FP32"),

@@ -1,4 +1,4 @@
-"""Text to sound, one response."""
+"""Generates sound from text, in one response."""
 
 from audiocraft_triton.serving.adapters.generation_unary import GenerationUnaryModel as TritonPythonModel
 

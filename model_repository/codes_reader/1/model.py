@@ -1,4 +1,4 @@
-"""EnCodec tokens from callers, checked."""
+"""Checks EnCodec tokens that callers send."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from audiocraft_triton.torchscript.exported import read_manifest
 
 
 class TritonPythonModel(EachRequestModel):
-    """Lets codes pass that the exported decoder can take."""
+    """Passes on only codes that the exported decoder can decode."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Learns the decoder's codebooks from its manifest."""
+        """Reads the decoder's codebooks from its manifest."""
         self._decoder = read_manifest(Settings(args).repository, ENCODEC_DECODER)
 
     def answer(self, request: Any) -> dict[str, Any]:
-        """The same codes, or InvalidRequest."""
+        """Returns the same codes, or raises InvalidRequest."""
         codes = tensors.array(request, "codes")
         check_codes(codes, self._decoder["codebooks"], self._decoder["card"], self._decoder["frame_rate"])
         return {"checked_codes": tensors.tensor("checked_codes", codes, "INT32")}

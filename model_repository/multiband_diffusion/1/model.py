@@ -1,4 +1,4 @@
-"""EnCodec tokens to sound by MultiBand Diffusion."""
+"""Decodes EnCodec tokens by MultiBand Diffusion."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from audiocraft_triton.serving.adapters.settings import Settings
 
 
 class TritonPythonModel:
-    """Decodes a batch's clips together, length by length; a bad request fails alone."""
+    """Decodes a batch's clips of equal length together; a bad request fails alone."""
 
     def initialize(self, args: dict[str, Any]) -> None:
-        """Loads codec and diffusion bands, and decodes once, so that READY means it works."""
+        """Loads the codec and the diffusion bands, and decodes once, so that READY means that the model works."""
         settings = Settings(args)
         self._diffusion = MultiBandDiffusion(
             settings.get("checkpoint"), settings.get("diffusion_checkpoint"), device=settings.device
@@ -34,12 +34,12 @@ class TritonPythonModel:
         )
 
     def execute(self, requests: list[Any]) -> list[Any]:
-        """Returns one response a request, in order."""
+        """Returns one response per request, in order."""
         with self._in_flight.counting(len(requests)):
             return self._answers(requests)
 
     def finalize(self) -> None:
-        """Has the server forget the metric."""
+        """Makes the server delete the metric."""
         del self._in_flight
 
     def _answers(self, requests: list[Any]) -> list[Any]:
@@ -56,12 +56,12 @@ class TritonPythonModel:
         for members in by_length.values():
             try:
                 responses.update(self._decode(requests, clips, members))
-            except Exception as error:  # out of memory, say: the other lengths still get their answers
+            except Exception as error:  # for example out of memory: requests of other lengths still get their answers
                 responses.update({index: tensors.error_response(error, requests[index]) for index in members})
         return [responses[index] for index in range(len(requests))]
 
     def _read(self, request: Any) -> tuple[Any, list[int]]:
-        """Codes [clips, codebooks, frames] and one seed a clip."""
+        """Returns codes [clips, codebooks, frames] and one seed per clip."""
         codes = tensors.array(request, "codes")
         check_codes(codes, *self._bounds)
         given = tensors.array(request, "seed")

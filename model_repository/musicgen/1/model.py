@@ -1,4 +1,4 @@
-"""Text to music, one response."""
+"""Generates music from text, in one response."""
 
 from audiocraft_triton.serving.adapters.generation_unary import GenerationUnaryModel as TritonPythonModel
 

@@ -1,4 +1,4 @@
-"""Text to music, streamed."""
+"""Generates music from text, as a stream."""
 
 from audiocraft_triton.serving.adapters.generation_stream import GenerationStreamModel as TritonPythonModel
 

@@ -1,4 +1,4 @@
-"""Discriminator logits to scores and a verdict."""
+"""Turns the discriminators' logits into scores and a verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from audiocraft_triton.torchscript.exported import read_manifest
 
 
 class TritonPythonModel(EachRequestModel):
-    """Knows the calibration and the feature layout that were exported with the discriminators."""
+    """Scores clips with the calibration and the feature layout that were exported with the discriminators."""
 
     def initialize(self, args: dict[str, Any]) -> None:
         """Reads the three manifests."""
@@ -30,7 +30,7 @@ class TritonPythonModel(EachRequestModel):
         self._layout = json.dumps(_joined_layout(manifests)).encode()
 
     def answer(self, request: Any) -> dict[str, Any]:
-        """Scores of one clip."""
+        """Scores one clip."""
         logits = {name: tensors.array(request, f"{name}_logits") for name in DISCRIMINATORS}
         threshold = tensors.scalar(request, "threshold", THRESHOLD.default)
         verdict = judge(logits, self._calibrations, threshold)
@@ -50,7 +50,7 @@ class TritonPythonModel(EachRequestModel):
 
 
 def _joined_layout(manifests: dict[str, Any]) -> list[dict[str, Any]]:
-    """The three layouts one after the other, as `feature_maps` joins their columns."""
+    """Joins the three layouts in the order in which `feature_maps` joins their columns."""
     layout, start = [], 0
     for name in DISCRIMINATORS:
         for row in manifests[name]["feature_layout"]:

@@ -206,7 +206,7 @@ def test_an_answer_that_is_a_pickle_is_not_loaded(model: str, tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("sent", "reason"),
     [
-        (b"GET / HTTP/1.1\r\n\r\n", "begins with"),
+        (b"GET / HTTP/1.1\r\n\r\n", "begin with"),
         (frames.PREFIX.pack(frames.MAGIC, 2, frames.MAX_FRAME_BYTES + 1), "over the limit"),
         (frames.PREFIX.pack(frames.MAGIC, 1, 0) + b"{", "can't be read"),
     ],

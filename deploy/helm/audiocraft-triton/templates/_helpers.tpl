@@ -1,4 +1,4 @@
-{{/* Begins the name of everything. Short enough for a suffix and a pod's hash. */}}
+{{/* Prefix of all names; short enough for a suffix and a pod's hash. */}}
 {{- define "audiocraft.fullname" -}}
 {{- $name := .Values.fullnameOverride -}}
 {{- if not $name -}}
@@ -7,7 +7,7 @@
 {{- $name | trunc 40 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Labels of one component's pods that never change: (list . "triton"). */}}
+{{/* Labels of one component's pods, which never change: (list . "triton"). */}}
 {{- define "audiocraft.selector" -}}
 {{- $top := index . 0 -}}
 app.kubernetes.io/name: audiocraft-triton
@@ -35,16 +35,16 @@ helm.sh/chart: {{ printf "%s-%s" $top.Chart.Name $top.Chart.Version }}
 {{- end -}}
 {{- end -}}
 
-{{/* From SIGTERM's announcement to SIGKILL: the wait before it, the drain, and 45 seconds in which tritonserver ends. */}}
+{{/* Seconds until SIGKILL: the wait before SIGTERM, the drain, and 45 seconds in which tritonserver ends. */}}
 {{- define "audiocraft.gracePeriod" -}}
 {{- add .Values.preStopSeconds .Values.drainSeconds 45 -}}
 {{- end -}}
 
-{{/* What all pods of this chart have in common. */}}
+{{/* Fields common to all pods of this chart. */}}
 {{- define "audiocraft.podSpec" -}}
 serviceAccountName: {{ include "audiocraft.fullname" . }}
 automountServiceAccountToken: false
-# A Service's variables would look like settings: AUDIOCRAFT_GATEWAY_PORT=tcp://…
+# Kubernetes' variables for Services would look like settings: AUDIOCRAFT_GATEWAY_PORT=tcp://…
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -68,7 +68,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Where a component's pods go: (list . "triton"). */}}
+{{/* Scheduling of a component's pods: (list . "triton"). */}}
 {{- define "audiocraft.scheduling" -}}
 {{- $component := index . 1 -}}
 {{- $values := index (index . 0).Values $component -}}
@@ -90,7 +90,7 @@ topologySpreadConstraints:
   - topologyKey: {{ .topologyKey }}
     maxSkew: {{ .maxSkew }}
     whenUnsatisfiable: {{ .whenUnsatisfiable }}
-    # Each rollout's pods are spread for themselves, not around those that they replace.
+    # Each rollout's pods are spread on their own, independent of the pods that they replace.
     matchLabelKeys: [pod-template-hash]
     labelSelector:
       matchLabels: {{- include "audiocraft.selector" $ | nindent 8 }}
@@ -109,12 +109,12 @@ rollingUpdate:
   maxUnavailable: {{ .maxUnavailable }}
 {{- end -}}
 
-{{/* Name of a Secret: one that exists, else the chart's: (list . .Values.triton.adminKey). */}}
+{{/* Name of a Secret, the existing one or else the chart's: (list . .Values.triton.adminKey). */}}
 {{- define "audiocraft.secretName" -}}
 {{- (index . 1).existingSecret | default (printf "%s-keys" (include "audiocraft.fullname" (index . 0))) -}}
 {{- end -}}
 
-{{/* The way to DNS, for a NetworkPolicy's egress. */}}
+{{/* Egress rule of a NetworkPolicy for DNS. */}}
 {{- define "audiocraft.dnsEgress" -}}
 - to: {{- toYaml .Values.networkPolicy.dnsPeers | nindent 4 }}
   ports:
@@ -122,7 +122,7 @@ rollingUpdate:
     - {port: 53, protocol: TCP}
 {{- end -}}
 
-{{/* gRPC calls that the outside may make: they infer, or ask for health and metadata. */}}
+{{/* gRPC methods allowed from outside: inference, health and metadata. */}}
 {{- define "audiocraft.grpcMethods" -}}
 [ServerLive, ServerReady, ServerMetadata, ModelReady, ModelMetadata, ModelInfer, ModelStreamInfer]
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* "true" where the chart fetches checkpoints. */}}
+{{/* "true" if the chart fetches checkpoints. */}}
 {{- define "audiocraft.models.fetched" -}}
 {{- if has .Values.models.source (list "job" "download") -}}true{{- end -}}
 {{- end -}}
@@ -8,8 +8,8 @@
 {{- .Values.models.exported | default .Values.triton.musicgen.checkpoint -}}
 {{- end -}}
 
-{{/* The folder that Triton serves; empty: the image's own. Each codec has its own, so that a new one never lies in
-     the folder of those that still run with the old one. */}}
+{{/* The folder that Triton serves; empty means the image's own. Each codec has its own folder, so that a new codec
+     never changes the folder of pods that still serve the old one. */}}
 {{- define "audiocraft.models.repository" -}}
 {{- if eq .Values.models.source "claim" -}}
 {{- .Values.models.repository -}}
@@ -18,7 +18,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Changes with whatever changes the prepared files. */}}
+{{/* A hash of everything that determines the prepared files. */}}
 {{- define "audiocraft.models.hash" -}}
 {{- $image := include "audiocraft.image" (list . .Values.triton.image) -}}
 {{- list .Values.models.checkpoints .Values.models.lock (include "audiocraft.models.exported" .) $image | toJson | sha256sum | trunc 10 -}}
@@ -28,12 +28,12 @@
 {{- .Values.models.existingClaim | default (printf "%s-models" (include "audiocraft.fullname" .)) -}}
 {{- end -}}
 
-{{/* Stands in the volume once everything of this configuration is there. */}}
+{{/* A file that marks the volume as complete for this configuration. */}}
 {{- define "audiocraft.models.marker" -}}
 /models/.prepared-{{ include "audiocraft.models.hash" . }}
 {{- end -}}
 
-{{/* The volumes of pods that see /models. */}}
+{{/* The volumes of pods that mount /models. */}}
 {{- define "audiocraft.models.volume" -}}
 - name: models
   {{- if eq .Values.models.source "download" }}
@@ -54,7 +54,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* The container that fetches and exports. Does nothing where it has been done. */}}
+{{/* The container that fetches and exports the models. It does nothing if they are already prepared. */}}
 {{- define "audiocraft.models.prepareContainer" -}}
 - name: prepare-models
   image: {{ include "audiocraft.image" (list . .Values.triton.image) }}
@@ -85,7 +85,7 @@
     {{- end }}
 {{- end -}}
 
-{{/* A combination that can't work is refused before anything is installed. */}}
+{{/* Refuses combinations of models' values that can't work, before anything is installed. */}}
 {{- define "audiocraft.models.check" -}}
 {{- $models := .Values.models -}}
 {{- $folders := list .Values.triton.musicgen.checkpoint .Values.triton.audiogen.checkpoint -}}
@@ -111,7 +111,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The way to the hub, but not to a cloud's metadata service. */}}
+{{/* Egress rules for the hub, without a cloud's metadata service. */}}
 {{- define "audiocraft.models.hubEgress" -}}
 - to:
     - ipBlock: {cidr: 0.0.0.0/0, except: [169.254.0.0/16]}

@@ -1,4 +1,4 @@
-{{/* Variables of the gateway container that hold no secret. */}}
+{{/* Variables of the gateway's container, without secrets. */}}
 {{- define "audiocraft.gateway.env" -}}
 {{- $gateway := .Values.gateway -}}
 {{- $env := dict
@@ -23,7 +23,7 @@
 {{- mergeOverwrite $env $gateway.env | toYaml -}}
 {{- end -}}
 
-{{/* Paths for the outside; /metrics, /livez and /readyz are not among them. */}}
+{{/* Public paths; /metrics, /livez and /readyz are not among them. */}}
 {{- define "audiocraft.gateway.paths" -}}
 - {type: Exact, path: /}
 - {type: Prefix, path: /generate}

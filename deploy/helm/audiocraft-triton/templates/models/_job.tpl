@@ -6,7 +6,7 @@ spec:
   {{- include "audiocraft.podSpec" . | nindent 2 }}
   restartPolicy: OnFailure
   {{- with .Values.triton.nodeSelector }}
-  # Where Triton runs: a volume that only one node can have is then on the right one.
+  # Same placement as Triton: a volume that only one node can mount is then on the right node.
   nodeSelector: {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.triton.tolerations }}
@@ -19,7 +19,7 @@ spec:
     {{- include "audiocraft.models.prepareVolumes" . | nindent 4 }}
 {{- end -}}
 
-{{/* A Job's pod can't be changed, so it is part of the name: a changed one is another Job. */}}
+{{/* A Job's pod can't be changed. Its hash is part of the name, so that a changed pod means a new Job. */}}
 {{- define "audiocraft.models.jobName" -}}
 {{ include "audiocraft.fullname" . }}-models-{{ include "audiocraft.models.jobTemplate" . | sha256sum | trunc 10 }}
 {{- end -}}

@@ -10,11 +10,11 @@ AUDIOCRAFT_{{ upper $name }}_DTYPE: {{ $model.dtype | quote }}
 AUDIOCRAFT_{{ upper $name }}_SLOTS: {{ toString $model.slots | quote }}
 AUDIOCRAFT_{{ upper $name }}_MAX_WAITING: {{ int $model.maxWaiting | quote }}
 AUDIOCRAFT_{{ upper $name }}_MULTIBAND_DIFFUSION: {{ toString $model.multibandDiffusion | quote }}
-# Of the unary model: more than all engines of this pod admit, so that they decide who is turned away.
+# Limit of the unary model: more than all engines of this pod admit, so that the engines decide which requests to refuse.
 AUDIOCRAFT_{{ upper $name }}_MAX_CONCURRENT: {{ add (mul $engines (add $slots (int $model.maxWaiting))) 16 | quote }}
 {{- end -}}
 
-{{/* Variables of the Triton container that hold no secret. */}}
+{{/* Variables of Triton's container, without secrets. */}}
 {{- define "audiocraft.triton.env" -}}
 {{- $env := dict -}}
 {{- $env = merge $env (include "audiocraft.triton.generationEnv" (list . "musicgen") | fromYaml) -}}

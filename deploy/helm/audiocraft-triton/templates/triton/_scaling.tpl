@@ -1,4 +1,4 @@
-{{/* How fast pods come and go, for the HorizontalPodAutoscaler, and the one that KEDA makes. */}}
+{{/* Scaling behaviour of the HorizontalPodAutoscaler, and of the one that KEDA makes. */}}
 {{- define "audiocraft.triton.scalingBehavior" -}}
 {{- with .Values.triton.autoscaling.scaleUp -}}
 scaleUp:
@@ -15,7 +15,7 @@ scaleDown:
 {{- end }}
 {{- end -}}
 
-{{/* This release's pods, as a regular expression: another release may share the namespace. */}}
+{{/* Regular expression for this release's pods, because another release may share the namespace. */}}
 {{- define "audiocraft.triton.podPattern" -}}
 {{ include "audiocraft.fullname" . }}-triton-[a-z0-9]+-[a-z0-9]+
 {{- end -}}
