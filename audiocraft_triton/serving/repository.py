@@ -25,8 +25,8 @@ def packaged_repository(package: Path = _PACKAGE) -> Path:
 def default_repository(package: Path = _PACKAGE) -> Path:
     """Returns the default repository for exporting and serving.
 
-    It is AUDIOCRAFT_MODEL_REPOSITORY, else `model_repository` in the checkout, else a folder in the user's data: nothing
-    is ever written into an installed package. That folder need not exist, see `fill_repository`.
+    It is AUDIOCRAFT_MODEL_REPOSITORY, else `model_repository` in the checkout, else a folder in the data of the user:
+    nothing is ever written into an installed package. That folder need not exist, see `fill_repository`.
     """
     if given := os.environ.get(VARIABLE):
         return Path(given)

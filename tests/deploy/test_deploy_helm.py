@@ -1,4 +1,4 @@
-"""The chart renders, with every set of values, into manifests that Kubernetes accepts."""
+"""The chart renders into manifests that Kubernetes accepts, with every set of values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ VARIATIONS: dict[str, tuple[list[Path | str], list[str]]] = {
         [],
         ["models.source=claim", "models.existingClaim=weights", "models.repository=/models/model_repository"],
     ),
-    "secrets of one's own": (
+    "existing secrets": (
         [],
         ["triton.adminKey.existingSecret=mine", "gateway.apiKeys.existingSecret=mine", "fullnameOverride=other"],
     ),
@@ -41,7 +41,7 @@ CUSTOM: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "crd_schemas.ya
 
 @pytest.fixture(scope="module", autouse=True)
 def _each_schema_is_read_once() -> Iterator[None]:
-    """It is megabytes of JSON; by itself kubernetes-validate reads it for every manifest anew."""
+    """A schema is megabytes of JSON, and kubernetes-validate would read it again for every manifest."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             kubernetes_schemas, "schema_contents", lru_cache(maxsize=None)(kubernetes_schemas.schema_contents)
@@ -93,7 +93,7 @@ def test_every_custom_resource_fits_the_fields_of_its_definition(manifests: list
             jsonschema.Draft202012Validator(known["spec"]).validate(manifest["spec"])
 
 
-def test_everything_contains_every_kind_that_the_chart_knows(render: Render) -> None:
+def test_everything_contains_every_kind_of_the_chart(render: Render) -> None:
     kinds = {manifest["kind"] for manifest in render([EVERYTHING])}
     kinds |= {manifest["kind"] for manifest in render([EVERYTHING], ["triton.autoscaling.mode=keda"])}
     written = {
@@ -114,7 +114,7 @@ def test_a_mistyped_field_would_be_noticed(render: Render) -> None:
         kubernetes_validate.validate(manifest, KUBERNETES[-1], strict=True)
 
 
-def test_no_two_manifests_have_one_name(manifests: list[Manifest]) -> None:
+def test_no_two_manifests_have_the_same_name(manifests: list[Manifest]) -> None:
     names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
     assert len(names) == len(set(names))
 
@@ -126,7 +126,7 @@ def test_an_old_kubernetes_is_refused(helm: Path) -> None:
     assert "1.29" in result.stderr
 
 
-def test_alerts_link_to_the_runbooks_of_the_charts_value(render: Render) -> None:
+def test_alerts_link_to_the_runbooks_at_the_configured_address(render: Render) -> None:
     def links(*values: str) -> list[str]:
         groups = one(render(["values-fleet.yaml"], values), "PrometheusRule")["spec"]["groups"]
         return [rule["annotations"]["runbook_url"] for group in groups for rule in group["rules"] if "alert" in rule]
@@ -161,6 +161,6 @@ def test_the_rules_and_the_dashboard_reach_the_cluster_unchanged(render: Render)
 def test_long_names_are_cut_before_kubernetes_refuses_them(render: Render) -> None:
     manifests = render([EVERYTHING], ["fullnameOverride=" + "a-long-name-" * 8 + "end"])
     for manifest in manifests:
-        # A pod's name is its Deployment's with up to 17 characters more, and at most 63.
+        # A pod's name is its Deployment's and up to 17 characters more, at most 63 in all.
         assert len(manifest["metadata"]["name"]) <= 63 - 1
     assert all(len(manifest["metadata"]["name"]) <= 46 + 10 for manifest in of_kind(manifests, "Deployment"))

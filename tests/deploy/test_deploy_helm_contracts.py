@@ -1,4 +1,4 @@
-"""What the chart says of the other rooms is what they say themselves: settings, commands, paths, metrics."""
+"""The chart agrees with the rest of the project on settings, commands, paths and metrics."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_variable_of_triton_is_a_parameter_of_a_model(everything: list[Man
     assert {name for name in parameters if name.endswith(("_CHECKPOINT", "_SLOTS", "_MAX_WAITING"))} <= variables
 
 
-def test_the_container_knows_the_variables_that_are_its_own() -> None:
+def test_the_container_reads_its_own_variables() -> None:
     source = (PROJECT / "audiocraft_triton" / "serving" / "container.py").read_text()
     for name in ("AUDIOCRAFT_DRAIN_SECONDS", "AUDIOCRAFT_MODEL_REPOSITORY", "AUDIOCRAFT_ADMIN_KEY"):
         assert name in source
@@ -130,7 +130,7 @@ def test_the_commands_that_prepare_models_exist(everything: list[Manifest]) -> N
         assert set(re.findall(r"(?<!\S)--[\w-]+", arguments)) <= options, name
 
 
-def test_new_models_are_prepared_beside_those_that_are_served(render: Render) -> None:
+def test_new_models_are_prepared_next_to_those_that_are_served(render: Render) -> None:
     def prepared(*values: str) -> tuple[str, str, str]:
         manifests = render(["values-small-gpu.yaml"], values)
         repository = settings(manifests, "triton")["AUDIOCRAFT_MODEL_REPOSITORY"]
@@ -139,7 +139,7 @@ def test_new_models_are_prepared_beside_those_that_are_served(render: Render) ->
         spec = one(manifests, "Deployment", "-triton")["spec"]["template"]["spec"]
         (waiting,) = spec["initContainers"][0]["args"]
         (marker,) = set(re.findall(r"/models/\.prepared-\w+", script))
-        assert f"test -e {marker}" in waiting, "no pod starts before its models are there"
+        assert f"test -e {marker}" in waiting, "no pod starts before its models are prepared"
         (mount,) = [mount for mount in spec["containers"][0]["volumeMounts"] if mount["name"] == "models"]
         assert mount["readOnly"] is True
         return one(manifests, "Job")["metadata"]["name"], repository, marker
@@ -159,7 +159,7 @@ def test_a_job_that_cannot_be_changed_is_replaced_and_the_pods_stay(render: Rend
     assert not labels.keys() & {"helm.sh/chart", "app.kubernetes.io/version"}, "they change while the name does not"
 
 
-def test_what_downloads_may_go_online_and_what_serves_may_not(everything: list[Manifest]) -> None:
+def test_containers_that_download_may_go_online_and_those_that_serve_may_not(everything: list[Manifest]) -> None:
     variables = {each["name"]: each.get("value") for each in prepare_container(everything)["env"]}
     assert variables["HF_HUB_OFFLINE"] == "0"
     assert "HF_TOKEN" in variables
@@ -168,7 +168,7 @@ def test_what_downloads_may_go_online_and_what_serves_may_not(everything: list[M
     assert not names & {"HF_HUB_OFFLINE", "HF_TOKEN"}, "the image says offline"
 
 
-def test_each_scaler_asks_for_a_series_that_the_rules_record(render: Render) -> None:
+def test_each_scaler_queries_a_series_that_the_rules_record(render: Render) -> None:
     groups = yaml.safe_load((FILES / "rules.yaml").read_text())["groups"]
     recorded = {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
     (adapter,) = yaml.safe_load((FILES / "prometheus-adapter-values.yaml").read_text())["rules"]["custom"]
@@ -196,7 +196,7 @@ def test_keda_counts_this_release_s_pods_only(render: Render) -> None:
 
 
 class _Gateway(BaseHTTPRequestHandler):
-    """Answers like the gateway, and remembers what it was asked."""
+    """Answers like the gateway and remembers the requests."""
 
     asked: list[tuple[str, str, str | None, bytes]] = []  # noqa: RUF012
     clip = b"RIFF...."
@@ -230,7 +230,7 @@ def fake_gateway(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("clip", [b"RIFF....", b"<html>"])
-def test_helm_test_asks_for_health_and_a_valid_clip(
+def test_helm_test_requests_health_and_a_valid_clip(
     everything: list[Manifest], fake_gateway: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: bytes
 ) -> None:
     from audiocraft_triton.gateway.schemas import ClipRequest

@@ -1,4 +1,4 @@
-"""What the rendered manifests say fits together."""
+"""The rendered manifests are consistent with each other."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def manifests(request: pytest.FixtureRequest, render: Render) -> list[Manifest]:
     return render(values_files, values)
 
 
-def test_each_selector_fits_its_own_pods_and_no_others(manifests: list[Manifest]) -> None:
+def test_each_selector_matches_its_own_pods_and_no_others(manifests: list[Manifest]) -> None:
     labels = {name: pod for name, pod, _spec in pods(manifests)}
     for manifest in manifests:
         spec = manifest.get("spec", {})
@@ -82,7 +82,7 @@ def test_every_port_that_is_named_exists(manifests: list[Manifest]) -> None:
             assert backend["port"]["name"] in [port["name"] for port in services[backend["name"]]]
 
 
-def test_the_gateway_sees_every_triton_pod_not_one_address(manifests: list[Manifest]) -> None:
+def test_the_gateway_sees_every_triton_pod_and_not_a_single_address(manifests: list[Manifest]) -> None:
     host, port = settings(manifests, "gateway")["AUDIOCRAFT_GATEWAY_TRITON"].split(":")
     name, namespace, _svc = host.split(".")
     service = one(manifests, "Service", name)
@@ -91,7 +91,7 @@ def test_the_gateway_sees_every_triton_pod_not_one_address(manifests: list[Manif
     assert int(port) in [port["port"] for port in service["spec"]["ports"]]
 
 
-def test_probes_ask_what_the_servers_answer(manifests: list[Manifest]) -> None:
+def test_probes_call_endpoints_that_the_servers_have(manifests: list[Manifest]) -> None:
     triton, gateway = serving(manifests, "triton"), serving(manifests, "gateway")
     assert triton["startupProbe"]["httpGet"]["path"] == "/v2/health/ready"
     assert triton["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
@@ -105,7 +105,7 @@ def test_a_start_may_take_as_long_as_the_values_say(render: Render) -> None:
     probe = serving(manifests, "triton")["startupProbe"]
     assert 1203 <= probe["periodSeconds"] * probe["failureThreshold"] < 1220
     deployment = one(manifests, "Deployment", "-triton")
-    assert deployment["spec"]["progressDeadlineSeconds"] > 1203 + 7200, "the start, and the Job before it"
+    assert deployment["spec"]["progressDeadlineSeconds"] > 1203 + 7200, "the start and the Job before it"
 
 
 def test_a_pod_has_time_to_drain_before_it_is_killed(manifests: list[Manifest]) -> None:
@@ -126,7 +126,7 @@ def test_the_drain_follows_one_value(render: Render) -> None:
             assert spec["terminationGracePeriodSeconds"] == seconds + 20 + 45
 
 
-def test_no_pod_can_do_more_than_it_must(manifests: list[Manifest]) -> None:
+def test_no_pod_has_more_permissions_than_it_needs(manifests: list[Manifest]) -> None:
     seen = 0
     for name, _labels, spec in pods(manifests):
         assert spec["automountServiceAccountToken"] is False, name
@@ -153,7 +153,7 @@ def test_no_pod_can_do_more_than_it_must(manifests: list[Manifest]) -> None:
     assert not [manifest for manifest in manifests if manifest["kind"].endswith(("Role", "RoleBinding"))]
 
 
-def test_everything_mounted_and_referred_to_exists(manifests: list[Manifest]) -> None:
+def test_everything_that_is_mounted_or_referenced_exists(manifests: list[Manifest]) -> None:
     given = {("Secret", "hub"), ("Secret", "registry"), ("Secret", "grpc-tls"), ("Secret", "audio-tls")}
     there = given | {(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests}
     for name, _labels, spec in pods(manifests):
@@ -176,7 +176,7 @@ def test_everything_mounted_and_referred_to_exists(manifests: list[Manifest]) ->
         assert set(referred) <= there, name
 
 
-def test_what_scales_and_what_guards_points_at_a_deployment(manifests: list[Manifest]) -> None:
+def test_scalers_and_disruption_budgets_point_at_a_deployment(manifests: list[Manifest]) -> None:
     deployments = {each["metadata"]["name"]: each["spec"] for each in of_kind(manifests, "Deployment")}
     scaled = set()
     for scaler in [*of_kind(manifests, "HorizontalPodAutoscaler"), *of_kind(manifests, "ScaledObject")]:
@@ -188,7 +188,7 @@ def test_what_scales_and_what_guards_points_at_a_deployment(manifests: list[Mani
         assert ("replicas" in spec) == (name not in scaled), "a rollout must not undo what a scaler decided"
 
 
-def test_gpus_are_asked_for_by_the_name_that_the_values_give(render: Render) -> None:
+def test_gpus_are_requested_by_the_name_in_the_values(render: Render) -> None:
     def limits(*values: str) -> dict[str, Any]:
         found: dict[str, Any] = serving(render(set=values), "triton")["resources"]["limits"]
         return found
@@ -227,7 +227,7 @@ def test_the_gateway_reads_its_keys_from_the_mounted_file(everything: list[Manif
     mount = next(mount for mount in spec["containers"][0]["volumeMounts"] if mount["mountPath"] == str(file.parent))
     volume = next(volume for volume in spec["volumes"] if volume["name"] == mount["name"])
     assert file.name in [item["path"] for item in volume["secret"]["items"]]
-    assert "optional" not in volume["secret"], "without its keys the gateway must not start, open to all"
+    assert "optional" not in volume["secret"], "without its keys the gateway must not start: it would be open to all"
 
 
 def test_a_changed_setting_or_key_makes_new_pods(render: Render) -> None:

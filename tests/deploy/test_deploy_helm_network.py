@@ -1,4 +1,4 @@
-"""Who may talk to whom: network policies, and what the outside is shown."""
+"""Network policies, and what is exposed to the outside."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def rule_ports(peers: list[dict[str, Any]]) -> set[tuple[int, str]]:
     return {(port["port"], port["protocol"]) for rule in peers for port in rule["ports"]}
 
 
-def test_the_way_out_is_dns_and_for_the_gateway_triton(manifests: list[Manifest]) -> None:
+def test_pods_may_connect_only_to_dns_and_the_gateway_also_to_triton(manifests: list[Manifest]) -> None:
     dns = {(53, "UDP"), (53, "TCP")}
     policies = {
         policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]: policy["spec"]
@@ -37,7 +37,7 @@ def test_the_way_out_is_dns_and_for_the_gateway_triton(manifests: list[Manifest]
         assert labels["app.kubernetes.io/component"] in policies, name
     for component, spec in policies.items():
         assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
-        assert all(rule.get("to") and rule.get("ports") for rule in spec["egress"]), "an empty rule lets everything out"
+        assert all(rule.get("to") and rule.get("ports") for rule in spec["egress"]), "an empty rule allows all egress"
         assert all(rule.get("from") and rule.get("ports") for rule in spec.get("ingress", [])), component
         others = [rule for rule in spec["egress"] if rule_ports([rule]) != dns]
         downloads = "prepare-models" in yaml.safe_dump(

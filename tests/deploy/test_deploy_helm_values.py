@@ -1,4 +1,4 @@
-"""The chart refuses values that it does not know, and such as can't work, before anything is installed."""
+"""The chart refuses unknown values, and values that can't work, before anything is installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FREE = ("annotations", "env", "nodeSelector", "podAnnotations", "podLabels", "la
 
 
 def mappings(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The way to every mapping in the values whose keys are the chart's own."""
+    """Yields the path to every mapping in the values whose keys are the chart's own."""
     yield path
     for key, value in values.items():
         if isinstance(value, dict) and key not in FREE:
@@ -28,7 +28,7 @@ def mappings(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 
 
 def leaves(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every setting with its default."""
+    """Yields every setting with its default."""
     for key, value in values.items():
         if isinstance(value, dict) and key not in FREE:
             yield from leaves(value, (*path, key))
@@ -37,7 +37,7 @@ def leaves(values: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple
 
 
 def with_value(path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """The defaults with one setting changed."""
+    """Returns the defaults with one setting changed."""
     changed: dict[str, Any] = json.loads(json.dumps(DEFAULTS))
     inner = changed
     for key in path[:-1]:
@@ -157,7 +157,7 @@ def test_hpa_and_keda_never_scale_the_same_pods(render: Render) -> None:
         assert not_made not in {manifest["kind"] for manifest in scaled}
 
 
-def test_the_chart_can_be_part_of_another() -> None:
+def test_the_chart_can_be_a_subchart() -> None:
     assert is_valid({**DEFAULTS, "global": {"anything": 1}})
 
 

@@ -118,7 +118,7 @@ import audiocraft_triton.engine.engine, audiocraft_triton.torchscript.models, au
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PROJECT)
 
 
-def test_the_gateways_image_needs_no_room_but_its_own() -> None:
+def test_the_gateways_image_needs_no_package_but_its_own() -> None:
     code = """
 import sys
 for absent in ("audio", "checkpoints", "engine", "scoring", "torchscript", "serving"):

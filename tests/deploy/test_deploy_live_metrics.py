@@ -1,4 +1,4 @@
-"""A real Prometheus over a real Triton and a real gateway: what rules, dashboard and scaling ask has an answer."""
+"""With a real Prometheus, Triton and gateway, every query of rules, dashboard and scaling has an answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATIENCE = 120.0
 NEEDS_GPU = {
     "nv_gpu_utilization", "nv_gpu_memory_used_bytes", "nv_gpu_memory_total_bytes", "nv_gpu_power_usage",
 }  # fmt: skip
-"""Published by Triton where there is a GPU; names as in its documentation."""
+"""Metrics that Triton publishes only with a GPU; names as in its documentation."""
 PANELS_WITHOUT_GPU_EMPTY = {"Utilisation", "Memory", "Power"}
 NAME = re.compile(r"(?<![\w:\"$.])((?:audiocraft|nv)[\w:]+)")
 
@@ -45,7 +45,7 @@ def rules() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def prometheus(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Prometheus that has seen some requests of every kind."""
+    """The address of a Prometheus that has observed some requests of every kind."""
     with running(triton=server.grpc_url) as gateway:
         yield from _prometheus(server, gateway, tmp_path_factory.mktemp("prometheus"))
 
@@ -94,7 +94,7 @@ def _prometheus(server: EmbeddedServer, gateway: RunningGateway, folder: Path) -
                     http.post("/generate/music", json={"text": "piano", "duration": 1, "top_k": 9999}).status_code
                     == 422
                 )
-                time.sleep(1.5)  # a scrape apart: a rate is a difference between two
+                time.sleep(1.5)  # one scrape apart: a rate is a difference between two scrapes
         yield address
     finally:
         process.terminate()
@@ -107,7 +107,7 @@ def test_every_recording_rule_has_data(prometheus: str) -> None:
             _until(lambda name=rule["record"]: bool(_query(prometheus, name)), f"{rule['record']} has data")
 
 
-def test_no_alert_fires_at_a_server_that_is_well(prometheus: str) -> None:
+def test_no_alert_fires_for_a_healthy_server(prometheus: str) -> None:
     for rule in rules():
         if "alert" in rule and "nv_gpu" not in rule["expr"]:
             _until(lambda asked=rule["expr"]: not _query(prometheus, asked), f"{rule['alert']} has no reason to fire")
@@ -124,7 +124,7 @@ def test_every_panel_has_data(prometheus: str) -> None:
                 _until(lambda asked=asked: bool(_query(prometheus, asked)), f"panel {panel['title']} has data")
 
 
-def test_every_metric_that_is_asked_for_exists(prometheus: str) -> None:
+def test_every_queried_metric_exists(prometheus: str) -> None:
     elsewhere = NEEDS_GPU | {rule["record"] for rule in rules() if "record" in rule}
     asked = {name for rule in rules() for name in NAME.findall(rule["expr"])}
     for panel in dashboard()["panels"]:
@@ -135,13 +135,13 @@ def test_every_metric_that_is_asked_for_exists(prometheus: str) -> None:
         _until(lambda name=name: bool(_query(prometheus, name)), f"{name} exists")
 
 
-def test_what_scaling_asks_has_an_answer(prometheus: str, render: Callable[..., list[dict[str, Any]]]) -> None:
+def test_the_queries_for_scaling_have_answers(prometheus: str, render: Callable[..., list[dict[str, Any]]]) -> None:
     adapter = yaml.safe_load((FILES / "prometheus-adapter-values.yaml").read_text())["rules"]["custom"][0]
     series = adapter["name"]["matches"].strip("^$")
     assert _query(prometheus, adapter["seriesQuery"])
     asked = adapter["metricsQuery"].replace("<<.Series>>", series)
     asked = asked.replace("<<.LabelMatchers>>", 'namespace="audio",pod="triton-1"').replace("<<.GroupBy>>", "pod")
-    # What was generated last is still counted until it is published, scraped and the rules are evaluated.
+    # The last requests still count until metrics are published and scraped, and the rules are evaluated.
     idle = [{"metric": {"pod": "triton-1"}, "value": "0"}]
     _until(lambda: _answers(prometheus, asked) == idle, "the HorizontalPodAutoscaler sees an idle pod")
     scaled = render(set=["triton.autoscaling.mode=keda"])
@@ -150,7 +150,7 @@ def test_what_scaling_asks_has_an_answer(prometheus: str, render: Callable[..., 
     _until(lambda: _answers(prometheus, query) == [{"metric": {}, "value": "0"}], "KEDA sees an idle fleet")
 
 
-def test_the_dashboard_is_well_made() -> None:
+def test_the_dashboard_is_well_formed() -> None:
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()

@@ -1,4 +1,4 @@
-"""The rules, as Prometheus itself evaluates them; and a scale-up decided from what a real server once reported."""
+"""The rules as Prometheus itself evaluates them, and a scale-up decided from a real server's recorded metrics."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
 
 
-def test_prometheus_takes_the_rules() -> None:
+def test_prometheus_accepts_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
 
 
-def test_every_rule_does_what_it_says() -> None:
+def test_every_rule_passes_its_promtool_tests() -> None:
     promtool("test", "rules", TESTS)
 
 
@@ -43,7 +43,7 @@ def test_every_rule_is_tested() -> None:
         assert name in text, f"{name} has no test"
 
 
-def test_every_alert_says_what_to_do() -> None:
+def test_every_alert_links_to_a_runbook() -> None:
     headings = {
         line.removeprefix("## ").strip().lower().replace(" ", "-")
         for line in (DEPLOY.parent / "docs/operations.md").read_text().splitlines()
@@ -61,7 +61,7 @@ def test_every_alert_says_what_to_do() -> None:
     [(2.0, "nobody", 1), (4.0, "3 on 8 slots", 1), (11.0, "24 on 8 slots", 5), (20.0, "nobody again", 1)],
 )
 def test_a_recorded_load_scales_up_and_down(tmp_path: Path, minute: float, callers: str, replicas: int) -> None:
-    """One pod that is asked by 24 at once: ceil(1 × 3.0 / 0.7) = 5 pods are wanted."""
+    """One pod with 24 concurrent requests: ceil(1 × 3.0 / 0.7) = 5 pods are needed."""
     decision = f"clamp_min(ceil(max(audiocraft:slot_pressure:instance) / {TARGET}), 1)"
     test = {
         "rule_files": [str(RULES)],

@@ -1,4 +1,4 @@
-"""The Triton configs: they parse, agree with the code and with each other."""
+"""The Triton configs parse, and agree with the code and with each other."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ CONFIGS = {folder.parent.name: read(folder.parent.name) for folder in REPOSITORY
 
 
 def datatype(tensor: Any) -> str:
-    """The name on the wire: the config says STRING where it says BYTES."""
+    """Returns the datatype's name in requests: BYTES for the config's STRING."""
     name = model_config_pb2.DataType.Name(tensor.data_type).removeprefix("TYPE_")
     return "BYTES" if name == "STRING" else name
 
 
 def rank(model: str, tensor: Any) -> int:
-    """Dimensions of the tensor, the batch's included."""
+    """Returns the number of dimensions of the tensor, including the batch's."""
     return len(tensor.dims) + (CONFIGS[model].max_batch_size > 0)
 
 
@@ -55,14 +55,14 @@ def test_a_model_is_named_as_its_folder_and_has_a_version(name: str) -> None:
     assert (REPOSITORY / name / "1").is_dir()
 
 
-def test_each_model_has_the_backend_that_its_role_asks_for() -> None:
+def test_each_model_has_the_backend_of_its_role() -> None:
     assert {name for name, config in CONFIGS.items() if config.backend == "python"} == PYTHON_MODELS
     assert {name for name, config in CONFIGS.items() if config.backend == "pytorch"} == set(EXPORTED_MODELS)
     assert {name for name, config in CONFIGS.items() if config.platform == "ensemble"} == ENSEMBLES
 
 
 @pytest.mark.parametrize("name", sorted(PYTHON_MODELS))
-def test_a_python_model_brings_its_code(name: str) -> None:
+def test_a_python_model_has_its_code(name: str) -> None:
     assert "TritonPythonModel" in (REPOSITORY / name / "1" / "model.py").read_text()
 
 
@@ -73,13 +73,13 @@ def test_only_the_stream_models_are_decoupled(name: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "_stream"])
-def test_music_and_sound_generation_give_the_same(suffix: str) -> None:
+def test_music_and_sound_generation_have_the_same_tensors(suffix: str) -> None:
     music, sound = CONFIGS[f"musicgen{suffix}"], CONFIGS[f"audiogen{suffix}"]
     assert list(music.output) == list(sound.output)
     assert len(music.output) >= 4
 
 
-def test_a_unary_frontend_offers_what_its_stream_model_sends_and_the_file() -> None:
+def test_a_unary_frontend_has_its_stream_models_outputs_and_the_file() -> None:
     for name in ("musicgen", "audiogen"):
         unary = {row.name: (datatype(row), list(row.dims)) for row in CONFIGS[name].output}
         stream = {row.name: (datatype(row), list(row.dims)) for row in CONFIGS[f"{name}_stream"].output}
@@ -87,7 +87,7 @@ def test_a_unary_frontend_offers_what_its_stream_model_sends_and_the_file() -> N
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS.keys() - ENSEMBLES))
-def test_models_with_weights_take_a_gpu_where_there_is_one_and_the_others_never(name: str) -> None:
+def test_models_with_weights_use_a_gpu_if_there_is_one_and_the_others_never_do(name: str) -> None:
     kinds = [model_config_pb2.ModelInstanceGroup.Kind.Name(group.kind) for group in CONFIGS[name].instance_group]
     assert kinds == ["KIND_AUTO" if name in GPU_MODELS else "KIND_CPU"]
 
@@ -112,7 +112,7 @@ def test_models_with_weights_batch_across_callers(name: str) -> None:
     assert CONFIGS[name].HasField("dynamic_batching")
 
 
-def test_the_three_discriminators_take_and_give_the_same() -> None:
+def test_the_three_discriminators_have_the_same_tensors() -> None:
     mpd, msd, msstftd = (CONFIGS[name] for name in DISCRIMINATORS)
     for other in (msd, msstftd):
         assert list(other.input) == list(mpd.input)
@@ -170,10 +170,10 @@ def test_an_ensembles_optional_inputs_are_optional_for_the_steps_that_take_them(
                 if given.name == source:
                     takers[given.name] = takers.get(given.name, 0) + 1
                     assert row.optional or not given.optional, f"{given.name} -> {step.model_name}.{row.name}"
-    assert set(takers) == {given.name for given in CONFIGS[name].input}  # and none goes nowhere
+    assert set(takers) == {given.name for given in CONFIGS[name].input}  # and every input is used
 
 
-def test_every_generation_engine_says_which_checkpoint_it_serves() -> None:
+def test_every_generation_engine_names_its_checkpoint() -> None:
     served = {
         name: CONFIGS[name].parameters["checkpoint"].string_value
         for name in ("musicgen_stream", "audiogen_stream", "multiband_diffusion")

@@ -1,4 +1,4 @@
-"""Clients of the run's server, and files that people really send."""
+"""Clients of the test run's server, and realistic audio files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server's metrics as an operator sees them: from its port, and through a real Prometheus."""
+"""Reads the server's metrics from its port and through a real Prometheus."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Reading = TypeVar("Reading")
 
 
 def exported(server: EmbeddedServer) -> str:
-    """The text that Prometheus scrapes."""
+    """Returns the text that Prometheus scrapes."""
     with urllib.request.urlopen(server.metrics_url, timeout=10) as answer:
         return str(answer.read().decode())
 
 
 def value(server: EmbeddedServer, name: str, **labels: str) -> float:
-    """The sum of a metric's values that have these labels."""
+    """Returns the sum of a metric's values with these labels."""
     found = []
     for line in exported(server).splitlines():
         match = re.fullmatch(rf"{name}{{(.*)}} (\S+)", line)
@@ -39,17 +39,17 @@ def value(server: EmbeddedServer, name: str, **labels: str) -> float:
 
 
 def ended(server: EmbeddedServer, outcome: str, model: str = "musicgen") -> int:
-    """Generation requests that ended so."""
+    """Returns the number of generation requests with this outcome."""
     return int(value(server, "audiocraft_requests_total", model=model, outcome=outcome))
 
 
 def active(server: EmbeddedServer, model: str = "musicgen") -> int:
-    """Slots in use."""
+    """Returns the number of slots in use."""
     return int(value(server, "audiocraft_active_slots", model=model))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Returns as soon as the condition holds; fails when it does not in time."""
+    """Returns as soon as the condition holds; fails if it does not hold in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -58,7 +58,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def settled(read: Callable[[], Reading], seconds: float) -> Reading:
-    """What is read once it has stayed the same for so long."""
+    """Returns the reading once it has stayed the same for this many seconds."""
     reading, since = read(), time.monotonic()
     while time.monotonic() - since < seconds:
         time.sleep(0.02)
@@ -68,13 +68,13 @@ def settled(read: Callable[[], Reading], seconds: float) -> Reading:
 
 
 class Prometheus:
-    """A real one that scrapes the server every second."""
+    """A real Prometheus that scrapes the server every second."""
 
     def __init__(self, port: int) -> None:
         self._url = f"http://127.0.0.1:{port}/api/v1/query?query="
 
     def first_value(self, query: str, seconds: float = 30) -> float:
-        """Of a PromQL query, as soon as it has a result."""
+        """Returns the first value of a PromQL query as soon as it has a result."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:

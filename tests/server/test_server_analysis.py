@@ -29,7 +29,7 @@ def eager(demo_checkpoints: Path) -> DiscriminatorSet:
 
 
 def _eager_scores(eager: DiscriminatorSet, file: bytes) -> np.ndarray:
-    """[windows, 3], from the full logit maps."""
+    """Returns scores [windows, 3] from the full logit maps."""
     waveform, rate = read_audio(file)
     windows = torch.from_numpy(cut_windows(convert(waveform, rate, 32_000, 1), 64_000))
     columns = []

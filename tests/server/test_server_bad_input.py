@@ -1,4 +1,4 @@
-"""Bad input through real doors: an error that names field, value and bound, and a server that goes on."""
+"""Bad input to a real server: the error names field, value and bound, and the server keeps working."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ CODES: dict[str, tuple[np.ndarray, str]] = {
 
 @pytest.fixture(params=["grpc", "http"])
 def refuse(request: pytest.FixtureRequest, server: EmbeddedServer) -> Callable[..., str]:
-    """Expects a request to be refused as the caller's fault; returns the message."""
+    """Expects a request to be refused with a client error; returns the message."""
 
     def ask(model: str, **inputs: Any) -> str:
         with pytest.raises(InferenceServerException) as caught:
@@ -116,12 +116,12 @@ def test_a_missing_text_is_refused(refuse: Callable[..., str]) -> None:
     assert "text=None: is missing" in refuse("musicgen", duration=("FP32", [1.0]))
 
 
-def test_diffusion_is_refused_where_there_is_none(refuse: Callable[..., str]) -> None:
+def test_diffusion_is_refused_by_a_model_without_it(refuse: Callable[..., str]) -> None:
     message = refuse("audiogen", text=TEXT, decoder=("BYTES", [b"multiband_diffusion"]))
     assert "decoder='multiband_diffusion': this model has no MultiBand Diffusion" in message
 
 
-def test_the_server_goes_on_after_all_that(server: EmbeddedServer, cd_file: Path) -> None:
+def test_the_server_keeps_working_after_bad_input(server: EmbeddedServer, cd_file: Path) -> None:
     pid = server.pid
     for make, _ in FILES.values():
         with pytest.raises(InferenceServerException):
@@ -131,7 +131,7 @@ def test_the_server_goes_on_after_all_that(server: EmbeddedServer, cd_file: Path
     assert server.pid == pid
 
 
-def test_callers_beyond_what_is_admitted_are_told_to_come_back(server: EmbeddedServer) -> None:
+def test_requests_over_the_limit_are_refused_with_unavailable(server: EmbeddedServer) -> None:
     def ask(seed: int) -> str:
         with Client(server.grpc_url) as client:
             try:

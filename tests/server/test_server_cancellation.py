@@ -1,4 +1,4 @@
-"""Whoever gives up frees the engine, through every door, and nobody else notices; so does time that ran out."""
+"""Cancelled, disconnected and expired requests free their slots on every protocol, without effect on other requests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TIMED_OUT = "the request was not complete within its timeout of 0.5 seconds"
 
 @pytest.fixture(autouse=True)
 def _idle(server: EmbeddedServer) -> Iterator[None]:
-    """Each test finds the engine idle, and leaves it so."""
+    """Each test starts and ends with an idle engine."""
     wait_until(lambda: active(server) == 0)
     yield
     wait_until(lambda: active(server) == 0)
@@ -89,7 +89,7 @@ def _killed_process(server: EmbeddedServer) -> Iterator[None]:
 
 @contextmanager
 def _post(server: EmbeddedServer, path: str, body: dict[str, Any]) -> Iterator[socket.socket]:
-    """A bare connection with a request on its way, which is hung up in the end."""
+    """A bare connection with a request in flight, which is closed in the end."""
     data = json.dumps(body)
     with socket.create_connection(("127.0.0.1", server.http_port), timeout=30) as connection:
         connection.sendall(
@@ -99,16 +99,16 @@ def _post(server: EmbeddedServer, path: str, body: dict[str, Any]) -> Iterator[s
         yield connection
 
 
-DOORS: dict[str, Callable[[EmbeddedServer], AbstractContextManager[None]]] = {
+PROTOCOLS: dict[str, Callable[[EmbeddedServer], AbstractContextManager[None]]] = {
     "gRPC stream cancelled": _grpc_stream,
     "gRPC unary cancelled": _grpc_unary,
     "gRPC deadline": _grpc_deadline,
-    "HTTP stream hung up": _http_stream,
+    "HTTP stream disconnected": _http_stream,
     "client process killed": _killed_process,
 }
 
 
-def _neighbour(server: EmbeddedServer) -> np.ndarray:
+def _other_request(server: EmbeddedServer) -> np.ndarray:
     """The codes of a request that takes some seconds."""
     result = infer(
         server, "grpc", "musicgen", ["codes"], text=("BYTES", [b"rock"]), duration=("FP32", [25.0]), seed=("INT64", [5])
@@ -118,18 +118,18 @@ def _neighbour(server: EmbeddedServer) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def alone(server: EmbeddedServer) -> np.ndarray:
-    return _neighbour(server)
+    return _other_request(server)
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_a_caller_who_gives_up_frees_the_slot_and_leaves_the_neighbour_alone(
-    server: EmbeddedServer, alone: np.ndarray, door: str
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_cancelled_request_frees_its_slot_and_does_not_change_another_request(
+    server: EmbeddedServer, alone: np.ndarray, protocol: str
 ) -> None:
     before = ended(server, "cancelled")
     with ThreadPoolExecutor(1) as threads:
-        with DOORS[door](server):
+        with PROTOCOLS[protocol](server):
             wait_until(lambda: active(server) == 1)
-            neighbour = threads.submit(_neighbour, server)
+            neighbour = threads.submit(_other_request, server)
             wait_until(lambda: active(server) == 2)
         wait_until(lambda: ended(server, "cancelled") == before + 1)
         assert not neighbour.done()
@@ -137,10 +137,10 @@ def test_a_caller_who_gives_up_frees_the_slot_and_leaves_the_neighbour_alone(
 
 
 @pytest.mark.parametrize("path", ["musicgen/infer", "musicgen/generate"])
-def test_an_http_caller_who_hangs_up_before_the_answer_is_given_up_by_its_timeout(
+def test_an_http_request_without_an_answer_ends_by_its_timeout_after_a_disconnect(
     server: EmbeddedServer, path: str
 ) -> None:
-    """Triton reads nothing from the connection until it has an answer (`evhtp_request_pause`), not even its end."""
+    """Until it has an answer, Triton reads nothing from the connection (`evhtp_request_pause`), not even its end."""
     inputs = [
         {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["calm piano"]},
         {"name": "duration", "datatype": "FP32", "shape": [1], "data": [300.0]},
@@ -154,7 +154,7 @@ def test_an_http_caller_who_hangs_up_before_the_answer_is_given_up_by_its_timeou
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_a_request_is_given_up_when_its_timeout_passes(server: EmbeddedServer, protocol: str) -> None:
+def test_a_request_expires_when_its_timeout_passes(server: EmbeddedServer, protocol: str) -> None:
     before = ended(server, "expired")
     with pytest.raises(InferenceServerException) as caught:
         infer(server, protocol, "musicgen", timeout=500_000, **LONG)
@@ -219,8 +219,8 @@ def test_a_timeout_that_is_long_enough_changes_nothing(server: EmbeddedServer, a
     np.testing.assert_array_equal(result.as_numpy("codes"), alone)
 
 
-def test_callers_beyond_slots_and_waiting_room_are_turned_away_and_counted(server: EmbeddedServer) -> None:
-    """And all who wait or run can be cancelled at once."""
+def test_requests_over_slots_and_admission_queue_are_refused_and_counted(server: EmbeddedServer) -> None:
+    """All waiting and running requests can then be cancelled at once."""
     too_many = 10
     slots = int(value(server, "audiocraft_slots", model="musicgen"))
     admitted = slots + 64

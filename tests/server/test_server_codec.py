@@ -1,4 +1,4 @@
-"""EnCodec through a real tritonserver, against audiocraft's own."""
+"""EnCodec through a real tritonserver, compared with audiocraft's own."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_encode_equals_audiocraft_code_for_code_on_a_cd_file(
     np.testing.assert_array_equal(codes.codes, _upstream_codes(codec, cd_file.read_bytes()))
     assert codes.sample_rate == 32_000
     assert codes.duration == pytest.approx(3.7)
-    assert min(len(np.unique(row)) for row in codes.codes) > 20  # or equality would prove little
+    assert min(len(np.unique(row)) for row in codes.codes) > 20  # otherwise equality would prove little
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
@@ -76,7 +76,7 @@ def test_clips_of_many_lengths_at_once_each_get_their_own_codes(
         np.testing.assert_array_equal(answer.codes, _upstream_codes(codec, file))
 
 
-def test_a_neighbour_with_bad_codes_fails_alone(server: EmbeddedServer, codec: CompressionModel) -> None:
+def test_a_request_with_bad_codes_fails_alone_in_its_batch(server: EmbeddedServer, codec: CompressionModel) -> None:
     good = np.random.default_rng(1).integers(0, 512, (4, 40))
     bad = np.full((4, 40), 512)
     with torch.inference_mode():
@@ -94,5 +94,5 @@ def test_a_neighbour_with_bad_codes_fails_alone(server: EmbeddedServer, codec: C
         if index % 2:
             assert isinstance(answer, str)
             assert "codes=512: every code must be between 0 and 511" in answer
-        else:  # in a batch other kernels run, which sum in another order
+        else:  # a batch uses other kernels, which sum in another order
             np.testing.assert_allclose(answer, expected, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Generation through a real tritonserver: the same clip through every door, whoever else is being served."""
+"""Generation through a real tritonserver: every protocol gives the same clip, whatever else is being served."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_unary_infer_answers_with_a_file_at_the_models_own_rate(
 
 
 @pytest.mark.parametrize("kind", ["music", "sound"])
-def test_a_seed_gives_one_clip_through_every_door(
+def test_a_seed_gives_the_same_clip_through_every_protocol(
     server: EmbeddedServer, engines: dict[str, Engine], kind: str
 ) -> None:
     # 0.7 s: as float32 it is 0.69999998, which would make 34 frames of 35.
@@ -61,7 +61,7 @@ def test_a_seed_gives_one_clip_through_every_door(
     for clip in clips:
         assert clip.codes is not None
         np.testing.assert_array_equal(clip.codes, plain.codes)
-        # The same codes; decoded in pieces of another length, sums may round otherwise.
+        # The codes are the same, but sums of pieces of another length may round differently.
         np.testing.assert_allclose(clip.waveform, plain.waveform, atol=1e-6)
         assert clip.seed == 11
 
@@ -75,7 +75,9 @@ def test_a_drawn_seed_is_returned_and_gives_the_clip_again(client: Client) -> No
     assert not np.array_equal(other.waveform, first.waveform)
 
 
-def test_neighbours_do_not_change_a_request(server: EmbeddedServer, engines: dict[str, Engine]) -> None:
+def test_other_requests_in_the_batch_do_not_change_a_request(
+    server: EmbeddedServer, engines: dict[str, Engine]
+) -> None:
     requests = [
         ({"music": "musicgen", "sound": "audiogen"}[kind], kind, text, duration, seed)
         for seed, (kind, text, duration) in enumerate(
@@ -165,16 +167,16 @@ def test_async_clients_share_the_server(server: EmbeddedServer, engines: dict[st
             np.testing.assert_array_equal(clip.waveform, expected)
 
 
-def test_a_caller_who_gives_up_frees_the_engine_for_the_next(server: EmbeddedServer) -> None:
+def test_a_cancelled_request_frees_the_engine_for_the_next(server: EmbeddedServer) -> None:
     with Client(server.grpc_url, timeout=2) as impatient, pytest.raises(DeadlineExceeded):
         list(impatient.stream("calm piano", duration=300))
-    # Had it gone on, the abandoned clip would keep the engine busy far longer than this.
+    # If it continued, the abandoned clip would keep the engine busy for much longer than this.
     with Client(server.grpc_url, timeout=20) as client:
         assert client.music("calm piano", duration=0.1).duration == pytest.approx(0.1)
 
 
 def test_hundreds_of_concurrent_calls_are_all_answered(server: EmbeddedServer, engines: dict[str, Engine]) -> None:
-    """Triton's own way from one model to another deadlocked here: see adapters/rpc.py."""
+    """Triton's own calls between models deadlock here, see adapters/rpc.py."""
     expected = [engines["music"].generate("bells", duration=0.2, seed=seed).codes for seed in range(10)]
     with Client(server.grpc_url, timeout=60) as client, ThreadPoolExecutor(12) as threads:
         clips = threads.map(

@@ -1,4 +1,4 @@
-"""The engine's metrics: what the server exports, and what a real Prometheus makes of it."""
+"""The engine's metrics as the server exports them and as a real Prometheus reads them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_frames_seconds_and_requests_are_counted_exactly_and_by_model(server: Em
     def read() -> dict[tuple[str, str], float]:
         return {(model, name): value(server, name, model=model) for model in MODELS.values() for name in counters}
 
-    before = settled(read, seconds=1.0)  # metrics are published every 0.25 s: other tests' requests may be on their way
+    before = settled(read, seconds=1.0)  # earlier tests' values may not be published yet: that takes 0.25 s
     completed = {model: ended(server, "completed", model) for model in MODELS.values()}
     with Client(server.grpc_url) as client:
         generate = client.music if kind == "music" else client.sound
@@ -41,7 +41,7 @@ def test_frames_seconds_and_requests_are_counted_exactly_and_by_model(server: Em
     wait_until(lambda: _idle(server))
     grown = {key: number - before[key] for key, number in read().items()}
     expected = dict(zip(counters, (4 * 75, 4 * 1.5, 4), strict=True))
-    # Approximately, because seconds are summed up piece by piece.
+    # Approximately, because seconds are added piece by piece.
     assert grown == pytest.approx({(model, name): expected[name] if model == mine else 0 for model, name in before})
 
 
@@ -62,7 +62,7 @@ def test_every_step_duration_lies_between_the_outer_buckets(server: EmbeddedServ
     assert value(server, f"{name}_bucket", model="musicgen", le="1") >= 0.9 * steps
 
 
-def test_every_family_says_what_it_is(server: EmbeddedServer) -> None:
+def test_every_family_has_a_type_and_a_help_text(server: EmbeddedServer) -> None:
     text = exported(server)
     families = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE audiocraft_")}
     assert families == {
@@ -80,7 +80,7 @@ def test_every_family_says_what_it_is(server: EmbeddedServer) -> None:
 
 
 @pytest.mark.needs_program("prometheus")
-def test_a_real_prometheus_answers_what_an_operator_asks(server: EmbeddedServer, tmp_path: Path) -> None:
+def test_a_real_prometheus_answers_an_operators_queries(server: EmbeddedServer, tmp_path: Path) -> None:
     with prometheus(server, tmp_path) as scraper, Client(server.grpc_url) as client:
         assert scraper.first_value('audiocraft_slots{model="musicgen"}') >= 1
         assert scraper.first_value('sum by (model) (audiocraft_waiting_requests{model="musicgen"})') == 0

@@ -1,4 +1,4 @@
-"""How many threads a server takes, and that it needs no more."""
+"""The number of a server's threads, and that it is enough."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from audiocraft_triton.serving.arguments import INNER_CALLS, THREADS_PER_MODEL
 from audiocraft_triton.serving.embedded.server import EmbeddedServer
 
 PROCESSES = 15
-"""Of models, with those that stand in for the native libtorch backend; the audio reader has two."""
+"""Processes of models, including those that replace the native libtorch backend; the audio reader has two."""
 OTHERS = 150
-"""Threads of tritonserver that no model adds to; some of them are one for each core."""
+"""Threads of tritonserver that don't depend on the models; for some of them there is one per core."""
 
 
 def test_the_server_starts_only_the_threads_that_its_models_can_use(server: EmbeddedServer) -> None:
@@ -21,7 +21,7 @@ def test_the_server_starts_only_the_threads_that_its_models_can_use(server: Embe
     assert threads < PROCESSES * THREADS_PER_MODEL + OTHERS
 
 
-def test_more_callers_who_send_a_file_than_the_reader_is_asked_at_once_are_all_answered(server: EmbeddedServer) -> None:
+def test_more_uploads_than_inner_calls_to_the_reader_are_all_answered(server: EmbeddedServer) -> None:
     with Client(server.grpc_url, timeout=240) as client:
         beginning = client.music("calm piano", duration=0.4, seed=1)
 

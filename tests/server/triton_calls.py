@@ -1,4 +1,4 @@
-"""Plain tritonclient calls, as a user without our client writes them."""
+"""Plain tritonclient calls, as users without this project's client write them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TYPES = {"BYTES": np.object_, "FP32": np.float32, "INT32": np.int32, "INT64": n
 
 
 def tensors(protocol: str, **inputs: Any) -> list[Any]:
-    """The library's input objects, given as name=(datatype, values)."""
+    """Returns the library's input objects for name=(datatype, values)."""
     made = []
     for name, (datatype, values) in inputs.items():
         array = np.array(values, dtype=_TYPES[datatype])
@@ -34,14 +34,14 @@ def infer(
     timeout: int | None = None,
     **inputs: Any,
 ) -> Any:
-    """`infer` with inputs given as name=(datatype, values); the library's own result object.
+    """Calls `infer` and returns the library's own result object.
 
     Args:
-        server: the run's.
+        server: the test run's server.
         protocol: "grpc" or "http".
-        model: its name.
-        outputs: what to ask for; None: everything.
-        timeout: Triton's request parameter, microseconds.
+        model: name of the model.
+        outputs: outputs to request; None requests all.
+        timeout: Triton's request parameter in microseconds.
         inputs: name=(datatype, values).
     """
     library = PROTOCOLS[protocol]

@@ -1,4 +1,4 @@
-"""Model repositories that load at once, for tests of how a server starts and ends."""
+"""Model repositories that load quickly, for tests of a server's start and end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from audiocraft_triton.serving.repository import MODEL_REPOSITORY
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model `musicgen` alone: it holds no weights."""
+    """A repository with only the model `musicgen`, which holds no weights."""
     folder = tmp_path_factory.mktemp("one-model") / "model_repository"
     shutil.copytree(MODEL_REPOSITORY / "musicgen", folder / "musicgen", ignore=shutil.ignore_patterns("__pycache__"))
     return folder
@@ -21,9 +21,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def crashing(repository: Path, tmp_path: Path) -> Callable[[int], Path]:
-    """Makes a repository whose model brings the whole server down in its first so many starts.
+    """Makes a repository whose model crashes the whole server in a given number of first starts.
 
-    The file `starts` beside it has one character a start.
+    The file `starts` next to it gets one character per start.
     """
 
     def crashing(starts: int) -> Path:

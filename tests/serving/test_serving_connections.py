@@ -1,4 +1,4 @@
-"""Whether a server owes an answer to those who are connected to it."""
+"""Detecting whether any connected client waits for an answer of the server."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from audiocraft_triton.serving.connections import all_idle
 
 PAUSE = 0.02
-"""Longer than the kernel's clock of connections ticks (4 ms, or 10 ms where it ticks slowest)."""
+"""Longer than a tick of the kernel's clock for connections (4 ms, or 10 ms at its slowest)."""
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Callable[[], tuple[socket.socket, socket.socket]]]:
-    """Opens one more connection to a server; gives the caller's and the server's end."""
+    """Opens another connection to a server; returns the client's and the server's end."""
     opened = [
         socket.create_server((request.param, 0), family=socket.AF_INET6 if ":" in request.param else socket.AF_INET)
     ]
@@ -43,7 +43,7 @@ def test_a_port_without_connections_has_no_idle_ones() -> None:
         assert not all_idle(server.getsockname()[1])
 
 
-def test_an_answered_caller_is_idle_and_an_asking_one_is_not(
+def test_an_answered_client_is_idle_and_one_with_a_request_is_not(
     connect: Callable[[], tuple[socket.socket, socket.socket]],
 ) -> None:
     caller, served = connect()
@@ -51,12 +51,14 @@ def test_an_answered_caller_is_idle_and_an_asking_one_is_not(
     exchange(caller, served)
     assert not all_idle(port), "it asked"
     exchange(served, caller)
-    assert all_idle(port), "it was answered"
+    assert all_idle(port), "the request was answered"
     exchange(caller, served)
-    assert not all_idle(port), "it asked again"
+    assert not all_idle(port), "it sent another request"
 
 
-def test_one_who_waits_among_idle_ones_is_seen(connect: Callable[[], tuple[socket.socket, socket.socket]]) -> None:
+def test_one_waiting_client_among_idle_ones_is_noticed(
+    connect: Callable[[], tuple[socket.socket, socket.socket]],
+) -> None:
     pairs = [connect() for _ in range(40)]
     port = pairs[0][1].getsockname()[1]
     for caller, served in pairs:

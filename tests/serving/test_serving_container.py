@@ -1,4 +1,4 @@
-"""The container's entry point around a real tritonserver: nothing in flight is lost, and private doors stay shut."""
+"""The container's entry point with a real tritonserver: no request in flight is lost, and private APIs stay closed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ KEY = "0123456789abcdef"
 
 
 class Container:
-    """`python -m audiocraft_triton.serving.container`, with the embedded tritonserver where the image has its own."""
+    """`python -m audiocraft_triton.serving.container` with the embedded tritonserver in place of the image's."""
 
     def __init__(self, repository: Path, folder: Path, drain_seconds: int, exit_seconds: int) -> None:
         installation = find_installation()
@@ -58,7 +58,7 @@ class Container:
             *("--grpc-address=127.0.0.1", f"--grpc-port={self.grpc}"),
             *("--metrics-address=127.0.0.1", f"--metrics-port={self.metrics}"),
             f"--exit-timeout-secs={exit_seconds}",
-            "--grpc-max-connection-age=1000",  # the streams of these tests take longer, and have to survive it
+            "--grpc-max-connection-age=1000",  # the streams of these tests take longer and must survive it
         ]
         self.log = folder / "log.txt"
         with self.log.open("w") as log:
@@ -80,7 +80,7 @@ class Container:
         return f"http://127.0.0.1:{self.metrics}/metrics"
 
     def generate(self, seed: int, seconds: float) -> float:
-        """Seconds of sound that a stream gave."""
+        """Streams a clip; returns the seconds of audio received."""
         with Client(f"127.0.0.1:{self.grpc}") as client:
             chunks = client.stream("calm solo piano", duration=seconds, seed=seed, chunk_seconds=0.5)
             return round(sum(chunk.duration for chunk in chunks), 6)
@@ -88,7 +88,7 @@ class Container:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Callable[..., Container]]:
-    """Starts a container with a repository, and tritonserver in it; each ends within so many seconds."""
+    """Starts a container with a repository; tritonserver in it and the container end within the given seconds."""
     started: list[Container] = []
 
     def run(repository: Path, drain_seconds: int = 10, exit_seconds: int = 30) -> Container:
@@ -101,14 +101,14 @@ def run(tmp_path: Path) -> Iterator[Callable[..., Container]]:
         container.process.kill()
         container.process.wait()
         regions = list(Path("/dev/shm").glob(f"audiocraft_container_{container.process.pid}_*"))
-        for region in regions:  # of a container that was killed here
+        for region in regions:  # left by a container that was killed here
             region.unlink()
         assert not (ended and regions), "a container that ends leaves no shared memory"
 
 
 @pytest.fixture
 def start(model_repository: Path, run: Callable[..., Container]) -> Callable[[int, int], Container]:
-    """The same with all models, ready."""
+    """Starts a container with all models and waits until it is ready."""
 
     def start(drain_seconds: int, exit_seconds: int) -> Container:
         container = run(model_repository, drain_seconds, exit_seconds)
@@ -118,7 +118,7 @@ def start(model_repository: Path, run: Callable[..., Container]) -> Callable[[in
     return start
 
 
-def test_sigterm_under_16_streams_loses_none(start: Callable[[int, int], Container]) -> None:
+def test_sigterm_during_16_streams_loses_none(start: Callable[[int, int], Container]) -> None:
     container = start(240, 30)
     with ThreadPoolExecutor(16) as callers:
         streams = [callers.submit(container.generate, seed, 6.0) for seed in range(16)]
@@ -129,7 +129,7 @@ def test_sigterm_under_16_streams_loses_none(start: Callable[[int, int], Contain
     assert "draining: 16 in flight" in container.log.read_text()
 
 
-def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[int, int], Container]) -> None:
+def test_private_apis_need_the_key_and_a_drain_has_an_end(start: Callable[[int, int], Container]) -> None:
     container = start(1, 5)
     index = f"http://127.0.0.1:{container.http}/v2/repository/index"
     with pytest.raises(urllib.error.HTTPError) as refused:
@@ -142,7 +142,7 @@ def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[int,
             client.get_model_repository_index()
         assert client.get_model_repository_index(headers={"triton-grpc-protocol-admin-key": KEY}).models
     with Client(f"127.0.0.1:{container.grpc}") as client:
-        assert client.health().models["musicgen"], "health needs no private door"
+        assert client.health().models["musicgen"], "health needs no private API"
 
     with ThreadPoolExecutor(8) as callers:
         streams = [callers.submit(container.generate, seed, 300.0) for seed in range(8)]
@@ -151,11 +151,11 @@ def test_private_doors_need_the_key_and_a_drain_has_an_end(start: Callable[[int,
         container.process.send_signal(signal.SIGTERM)
         assert container.process.wait(PATIENCE) != 0
         assert {type(stream.exception()) for stream in streams} == {ServerUnreachable}
-    _until(lambda: not _runs(tritonserver), "nothing of tritonserver's group runs", container.log)
+    _until(lambda: not _runs(tritonserver), "no process of tritonserver's group runs", container.log)
     assert "8 in flight after 1 seconds" in container.log.read_text()
 
 
-def test_an_idle_connection_neither_delays_the_end_nor_makes_it_a_failure(
+def test_an_idle_connection_neither_delays_the_end_nor_fails_it(
     repository: Path, run: Callable[..., Container]
 ) -> None:
     container = run(repository)
@@ -212,7 +212,7 @@ def test_the_command_line_is_locked_down(tmp_path: Path) -> None:
     assert ContainerOptions.of({"AUDIOCRAFT_MODEL_REPOSITORY": str(tmp_path)}).admin_key != options.admin_key
 
 
-def test_a_slow_reader_never_makes_a_thread_of_its_model_wait(tmp_path: Path) -> None:
+def test_a_slow_client_never_blocks_a_thread_of_its_model(tmp_path: Path) -> None:
     options = ContainerOptions.of({"AUDIOCRAFT_MODEL_REPOSITORY": str(tmp_path)})
     command = command_line(options, "--grpc-max-response-pool-size <integer>", "region_", [])
     [limit] = [argument.rpartition("=")[2] for argument in command if "response-pool" in argument]
@@ -226,7 +226,7 @@ def test_the_threads_of_a_model_serve_its_inner_calls_and_leave_some_for_its_str
         config = (MODEL_REPOSITORY / model / "config.pbtxt").read_text()
         batch = int(re.search(r"^max_batch_size: (\d+)", config, re.MULTILINE).group(1))
         processes = int(re.search(r"count: (\d+)", config).group(1))
-        assert calls == 2 * max(batch, 1) * processes, "one that is computed, and one that waits"
+        assert calls == 2 * max(batch, 1) * processes, "one that runs and one that waits"
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_bad_variable_is_named(variable: str, value: str) -> None:
 
 
 def _runs(group: int) -> bool:
-    """Whether a process of a group runs; one that has ended and only waits to be noticed does not."""
+    """Tells whether a process of a group runs; a zombie does not."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             state, _parent, its_group = stat.read_text().rpartition(")")[2].split()[:3]

@@ -1,4 +1,4 @@
-"""Where the embedded server is found, and what it is started with."""
+"""Finding the embedded server, its backend directory and its environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def make_server(root: Path, stub_version: str = PYTHON) -> Path:
-    """A folder laid out as the wheel's tritonserver, with empty files."""
+    """Makes a folder with the layout of the wheel's tritonserver and empty files."""
     stub = root / "python_backend_stubs" / stub_version / "triton_python_backend_stub"
     for path in (root / "bin" / "tritonserver", root / "backends" / "python" / "libtriton_python.so", stub):
         path.parent.mkdir(parents=True)
@@ -85,7 +85,7 @@ def test_a_python_that_the_server_does_not_know_is_named_with_those_it_does(
 
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
-    """As in NVIDIA's image: the stub is in the backend, libtorch has a backend too, and nothing may be written."""
+    """An installation like NVIDIA's image: the backend has the stub, libtorch has a backend, nothing is writable."""
     root = tmp_path / "tritonserver"
     for below in (
         "bin/tritonserver",
@@ -100,14 +100,14 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Installation:
     return find_installation()
 
 
-def test_an_images_own_backends_are_used_as_they_are(image: Installation, tmp_path: Path) -> None:
+def test_an_images_own_backends_are_used_unchanged(image: Installation, tmp_path: Path) -> None:
     directory = tmp_path / "backends"
     build_backend_directory(image, directory)
     assert (directory / "python").resolve() == image.backends / "python"
     assert {path.name for path in (directory / "pytorch").iterdir()} == {"libtriton_pytorch.so"}
 
 
-def test_an_images_own_libraries_stay_in_reach(image: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_images_own_libraries_stay_on_the_library_path(image: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LD_LIBRARY_PATH", "/usr/local/cuda/lib64")
     assert server_environment(image, Path("/backends"))["LD_LIBRARY_PATH"].endswith(":/usr/local/cuda/lib64")
 
@@ -137,7 +137,7 @@ def test_the_backend_directory_holds_the_python_backend_with_its_stub_and_our_py
 
 
 @pytest.mark.parametrize("shared", [True, False], ids=["libpython", "static python"])
-def test_the_backend_directory_links_this_pythons_library_and_no_neighbour_of_it(
+def test_the_backend_directory_links_only_this_pythons_library(
     shared: bool, made: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     system = tmp_path / "system"
@@ -161,7 +161,7 @@ def test_a_native_pytorch_backend_is_not_replaced(made: Installation, tmp_path: 
     assert [path.name for path in (directory / "pytorch").iterdir()] == ["libtriton_pytorch.so"]
 
 
-def test_building_leaves_the_installation_as_it_was(made: Installation, tmp_path: Path) -> None:
+def test_building_does_not_change_the_installation(made: Installation, tmp_path: Path) -> None:
     before = sorted(made.executable.parent.parent.rglob("*"))
     build_backend_directory(made, tmp_path / "backends")
     assert sorted(made.executable.parent.parent.rglob("*")) == before
@@ -177,4 +177,4 @@ def test_the_servers_environment_finds_this_python_first_and_its_own_libraries(
     assert environment["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]
     assert environment["LD_LIBRARY_PATH"].split(os.pathsep) == [str(made.libraries[0]), "/backends/lib"]
     assert environment["AUDIOCRAFT_MUSICGEN_CHECKPOINT"] == "somewhere"
-    assert os.environ["LD_LIBRARY_PATH"] == "/opt/other-cudnn"  # ours is untouched: it would break CUDA torch
+    assert os.environ["LD_LIBRARY_PATH"] == "/opt/other-cudnn"  # unchanged: others would break CUDA torch

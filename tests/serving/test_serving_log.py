@@ -1,4 +1,4 @@
-"""Triton's log made readable. The raw lines are what 2.51.0 wrote on a machine without a GPU."""
+"""Making Triton's log readable. The raw lines are those of 2.51.0 on a machine without a GPU."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_messages_about_an_absent_gpu_are_not_shown(raw: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [GPU_NOISE[0], *GPU_NOISE[2:]])
-def test_warnings_about_a_gpu_are_shown_where_there_is_one(raw: str) -> None:
+def test_warnings_about_a_gpu_are_shown_on_a_machine_with_one(raw: str) -> None:
     assert LogReader(has_gpu=True).read(raw) is not None
 
 
@@ -73,7 +73,7 @@ def test_routine_tables_and_repetitions_are_not_shown(raw: str) -> None:
     assert LogReader(has_gpu=False).read(raw) is None
 
 
-def test_why_a_model_did_not_load_is_shown_even_where_it_speaks_of_gpus() -> None:
+def test_the_reason_why_a_model_did_not_load_is_shown_even_if_it_mentions_gpus() -> None:
     raw = FAILED.replace("the weights are gone", "CUDA driver version is insufficient")
     line = LogReader(has_gpu=False).read(raw)
     assert line is not None

@@ -1,4 +1,4 @@
-"""Where the model repository lies: in a checkout, of an installed package, by the environment."""
+"""Locating the model repository: in a checkout, for an installed package, or by the environment."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from audiocraft_triton.serving.repository import default_repository, fill_reposi
 
 @pytest.fixture(autouse=True)
 def users_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the user's data, and no repository named in the environment."""
+    """The folder of the user's data; the environment names no repository."""
     monkeypatch.delenv("AUDIOCRAFT_MODEL_REPOSITORY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     return tmp_path / "data"
 
 
 def make_models(folder: Path) -> Path:
-    """A repository with a model of ours and an ensemble, as the package holds them."""
+    """Makes a repository with a Python model and an ensemble, as in the package."""
     for name, text in (("musicgen/config.pbtxt", "first"), ("musicgen/1/model.py", "first"), ("encode/1/.gitkeep", "")):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def make_models(folder: Path) -> Path:
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A package that came as a wheel."""
+    """A package installed from a wheel."""
     package = tmp_path / "site-packages" / "audiocraft_triton"
     make_models(package / "model_repository")
     return package
@@ -55,7 +55,7 @@ def test_an_installed_package_serves_a_copy_in_the_users_data(installed: Path, u
     assert (repository / "encode" / "1").is_dir()
 
 
-def test_without_a_data_folder_in_the_environment_it_is_in_the_home(
+def test_without_a_data_folder_in_the_environment_the_copy_is_in_the_home_folder(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_DATA_HOME")
@@ -64,12 +64,14 @@ def test_without_a_data_folder_in_the_environment_it_is_in_the_home(
     assert default_repository(installed) == wanted
 
 
-def test_the_environment_names_another(installed: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_another_repository(
+    installed: Path, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AUDIOCRAFT_MODEL_REPOSITORY", "/models/repository")
     assert default_repository(installed) == default_repository(checkout) == Path("/models/repository")
 
 
-def test_an_upgrade_reaches_the_users_copy_and_keeps_what_was_exported(installed: Path) -> None:
+def test_an_upgrade_reaches_the_users_copy_and_keeps_exported_models(installed: Path) -> None:
     repository = default_repository(installed)
     fill_repository(repository, installed)
     (repository / "musicgen" / "1" / "model.pt").write_text("exported")
@@ -79,7 +81,7 @@ def test_an_upgrade_reaches_the_users_copy_and_keeps_what_was_exported(installed
     assert (repository / "musicgen" / "1" / "model.pt").read_text() == "exported"
 
 
-def test_a_repository_of_someones_own_is_filled_once_and_then_left_alone(checkout: Path, tmp_path: Path) -> None:
+def test_a_named_repository_is_filled_once_and_never_changed_again(checkout: Path, tmp_path: Path) -> None:
     (packaged_repository(checkout) / "musicgen" / "1" / "model.pt").write_text("exported in the checkout")
     mine = tmp_path / "mine"
     fill_repository(mine, checkout)

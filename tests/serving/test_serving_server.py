@@ -1,6 +1,6 @@
-"""A real tritonserver's life: from start to stop nothing is left behind, however it ends.
+"""The life of a real tritonserver from start to stop: it leaves nothing behind, however it ends.
 
-The repository is the model `musicgen` alone: it holds no weights and loads at once.
+The repository has only the model `musicgen`, which holds no weights and loads quickly.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def on_free_ports(repository: Path = MODEL_REPOSITORY, **others: object) -> Opti
 
 
 def processes_of(session: int) -> dict[int, str]:
-    """Living processes of a session, which is what the server was started as: pid -> command line."""
+    """Returns the living processes of a session, such as the server's, as pid -> command line."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -51,7 +51,7 @@ def processes_of(session: int) -> dict[int, str]:
 
 
 def argument(pid: int, start: str) -> str:
-    """The rest of the server's command-line argument that begins like this."""
+    """Returns the rest of the server's command-line argument that begins with `start`."""
     arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
     (found,) = [text.removeprefix(start) for text in arguments if text.startswith(start)]
     return found
@@ -77,7 +77,7 @@ def status(url: str) -> int:
 
 @pytest.fixture(scope="module")
 def life(repository: Path) -> SimpleNamespace:
-    """What was seen of one server while it ran and after it was stopped."""
+    """Observations of one server while it ran and after it was stopped."""
     seen = SimpleNamespace(lines=[])
     options = on_free_ports(repository, environment={"AUDIOCRAFT_TEST": "passed on"})
     with EmbeddedServer(options, show=seen.lines.append) as server:
@@ -104,7 +104,7 @@ def test_once_started_the_server_its_model_and_every_port_answer(life: SimpleNam
     assert len(set(life.ports)) == 3
 
 
-def test_the_log_tells_the_model_and_the_ports_and_no_gpu_noise(life: SimpleNamespace) -> None:
+def test_the_log_shows_the_model_and_the_ports_and_no_gpu_noise(life: SimpleNamespace) -> None:
     texts = [line.text for line in life.lines]
     assert any("successfully loaded 'musicgen'" in text for text in texts)
     assert any(f"Started HTTPService at 127.0.0.1:{life.ports[0]}" in text for text in texts)
@@ -116,7 +116,7 @@ def test_options_environment_reaches_the_server(life: SimpleNamespace) -> None:
 
 
 def test_stopping_leaves_no_process(life: SimpleNamespace) -> None:
-    assert len(life.processes) >= 2  # the server and a stub: there was something to leave
+    assert len(life.processes) >= 2  # the server and a stub
     assert any("triton_python_backend_stub" in command for command in life.processes.values())
     assert processes_of(life.pid) == {}
     assert life.pid_after is None
@@ -165,7 +165,7 @@ def test_a_server_that_crashes_while_it_loads_is_started_once_more(crashing: Cal
     ]
 
 
-def test_a_server_that_crashes_again_is_given_up(crashing: Callable[[int], Path]) -> None:
+def test_a_server_that_crashes_twice_is_a_failure(crashing: Callable[[int], Path]) -> None:
     repository = crashing(2)
     server = EmbeddedServer(on_free_ports(repository))
     with pytest.raises(ServerFailed, match=r"ended with status -6 before it was ready"):
@@ -186,7 +186,7 @@ def test_stopping_after_a_crash_leaves_no_hanging_stub_no_shared_memory_and_no_b
     stubs = {child: command for child, command in processes_of(pid).items() if "backend_stub" in command}
     assert stubs
     for stub in stubs:
-        os.kill(stub, signal.SIGSTOP)  # it hangs: it will not end by itself
+        os.kill(stub, signal.SIGSTOP)  # it hangs and will not end on its own
     os.kill(pid, signal.SIGKILL)
     assert server.wait() == -signal.SIGKILL
     assert stubs.keys() <= processes_of(pid).keys()
@@ -215,7 +215,7 @@ time.sleep(300)
 
 @pytest.fixture
 def orphan(repository: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """A process that has started a server, and that server's pid."""
+    """A process that has started a server, and the server's pid."""
     parent = subprocess.Popen(
         [sys.executable, "-c", _STARTS_AND_WAITS, str(repository)], stdout=subprocess.PIPE, text=True
     )
@@ -257,7 +257,7 @@ def test_a_port_of_another_protocol_does_not_answer() -> None:
         thread.join()
 
 
-# What is refused before anything starts
+# Refusals before anything starts
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.20", "8.8.8.8", "example.com", ""])
@@ -276,7 +276,7 @@ def test_loopback_addresses_are_allowed(address: str) -> None:
     assert server.metrics_url == f"http://{address}:{server.metrics_port}/metrics"
 
 
-def test_an_unsafe_address_is_allowed_to_who_says_so() -> None:
+def test_an_unsafe_address_is_allowed_if_the_option_is_set() -> None:
     assert EmbeddedServer(on_free_ports(address="0.0.0.0", unsafe_address=True)).http_port > 0
 
 
@@ -294,7 +294,7 @@ def test_a_taken_port_is_refused_by_its_name_and_number(name: str) -> None:
     )
 
 
-def test_a_port_that_was_given_is_used_and_one_given_twice_is_refused() -> None:
+def test_a_given_port_is_used_and_one_given_twice_is_refused() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -309,13 +309,13 @@ def test_a_server_outlives_the_thread_that_started_it(repository: Path) -> None:
     starter.start()
     starter.join()
     try:
-        # The kernel would have ended it with its thread by now: the signal is sent as the thread ends.
+        # The kernel would already have ended the server: it sends the signal when the thread ends.
         assert not wait_until(lambda: status(f"{server.http_url}/v2/health/ready") != 200, seconds=1)
     finally:
         server.stop()
 
 
-def test_a_repository_that_is_no_folder_is_refused(tmp_path: Path) -> None:
+def test_a_repository_that_is_not_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ServerFailed, match="nowhere is not a folder") as caught:
         EmbeddedServer(on_free_ports(tmp_path / "nowhere"))
     assert caught.value.bad_option

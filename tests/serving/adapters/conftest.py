@@ -1,4 +1,4 @@
-"""What Triton's Python backend provides, for adapters outside it."""
+"""A stand-in for Triton's Python backend, for testing adapters outside it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 class FakeMetric:
-    """Remembers what was written to it."""
+    """Remembers the values written to it."""
 
     def __init__(self, labels: dict[str, str], buckets: list[float] | None = None) -> None:
         self.labels = labels
@@ -28,7 +28,7 @@ class FakeMetric:
 
 
 class FakeFamily:
-    """Remembers its metrics, and itself under its name."""
+    """Remembers its metrics, and registers itself under its name."""
 
     COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
     known: dict[str, FakeFamily]
@@ -45,7 +45,7 @@ class FakeFamily:
 
 
 class FakeTriton(ModuleType):
-    """`triton_python_backend_utils`, as far as adapters use it here."""
+    """The part of `triton_python_backend_utils` that the adapters use here."""
 
     def __init__(self) -> None:
         super().__init__("triton_python_backend_utils")
@@ -57,7 +57,7 @@ class FakeTriton(ModuleType):
 
 @pytest.fixture
 def triton(monkeypatch: pytest.MonkeyPatch) -> FakeTriton:
-    """Adapters imported in the test see this one."""
+    """A stand-in that adapters imported in the test see."""
     fake = FakeTriton()
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
     for name in [name for name in sys.modules if name.startswith("audiocraft_triton.serving.adapters")]:

@@ -1,4 +1,4 @@
-"""Who watches callers: never after the end, never twice."""
+"""The watcher notices each cancellation once, and never asks about a request that has ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Request:
-    """A caller, and how often Triton was asked about it."""
+    """A request that counts how often Triton is asked about it."""
 
     def __init__(self) -> None:
         self.gone = False
@@ -46,7 +46,7 @@ def watcher(triton: FakeTriton) -> Iterator[Watcher]:
     running.close()
 
 
-def test_a_caller_who_gives_up_is_cancelled_once_by_the_watchers_thread(watcher: Watcher) -> None:
+def test_a_cancelled_request_is_reported_once_by_the_watchers_thread(watcher: Watcher) -> None:
     request, other, cancelled = Request(), Request(), []
     with watcher.watching(request, lambda: cancelled.append(1)), watcher.watching(other, lambda: cancelled.append(2)):
         _wait_until(lambda: request.asked > 2)
@@ -58,7 +58,7 @@ def test_a_caller_who_gives_up_is_cancelled_once_by_the_watchers_thread(watcher:
     assert request.askers == {"cancellation"}
 
 
-def test_nobody_is_asked_about_a_request_that_has_ended(watcher: Watcher) -> None:
+def test_triton_is_not_asked_about_a_request_that_has_ended(watcher: Watcher) -> None:
     slow, asking = Request(), threading.Event()
 
     def is_cancelled() -> bool:
@@ -71,7 +71,7 @@ def test_nobody_is_asked_about_a_request_that_has_ended(watcher: Watcher) -> Non
     with watcher.watching(slow, lambda: None):
         assert asking.wait(10)
     asked = slow.asked
-    assert asked == 1  # the block ended only after the answer to the question under way
+    assert asked == 1  # the block ended only after the answer to the question in progress
     time.sleep(0.1)
     assert slow.asked == asked
 

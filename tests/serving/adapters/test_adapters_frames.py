@@ -1,4 +1,4 @@
-"""What frames hold comes back as it was; anything else on the socket is refused, and never loaded as code."""
+"""Frames return their values exactly; any other data on the socket is refused and never loaded as code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ends() -> Iterator[Ends]:
 
 
 def _received(ends: Ends, sent: bytes) -> dict[str, Any]:
-    """What `frames.receive` makes of bytes after which the sender disconnects."""
+    """Returns the result of `frames.receive` for bytes after which the sender disconnects."""
     sending, receiving = ends
     sending.sendall(sent)
     sending.shutdown(socket.SHUT_WR)
@@ -84,7 +84,7 @@ def test_frames_follow_each_other(ends: Ends) -> None:
     "value", [np.array([print]), np.array(["text"]), print, {1, 2}, "\ud800".encode("utf-8", "surrogatepass").decode],
     ids=["objects", "strings", "a function", "a set", "a method"],
 )  # fmt: skip
-def test_what_frames_do_not_hold_is_refused_before_it_is_sent(value: Any) -> None:
+def test_values_that_frames_cannot_hold_are_refused_before_they_are_sent(value: Any) -> None:
     with pytest.raises(FrameError, match="can't be sent"):
         frames.encode({"value": value})
 
@@ -107,7 +107,7 @@ HOSTILE = {
     "too many bytes": frames.PREFIX.pack(frames.MAGIC, 2, 2**32 - 1),
     "no JSON": _frame(b"{", EMPTY),
     "no UTF-8": _frame(b'"\xff\xfe"', EMPTY),
-    "JSON that is no object": _frame(b"[]", EMPTY),
+    "JSON that is not an object": _frame(b"[]", EMPTY),
     "JSON without the fields": _frame(b"{}", EMPTY),
     "JSON with other types": _frame(b'{"plain": 1, "bytes": []}', EMPTY),
     "deep JSON": _frame(b"[" * 100_000, EMPTY),
@@ -125,7 +125,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("sent", HOSTILE.values(), ids=HOSTILE.keys())
-def test_anything_else_is_refused_with_an_error_that_says_why(ends: Ends, sent: bytes) -> None:
+def test_any_other_data_is_refused_with_the_reason(ends: Ends, sent: bytes) -> None:
     with pytest.raises(FrameError, match=r"begin with|over the limit|can't be read"):
         _received(ends, sent)
 

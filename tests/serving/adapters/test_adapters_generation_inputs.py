@@ -1,4 +1,4 @@
-"""What the generation models read from a request, before anything of it travels on."""
+"""Reading a generation request's inputs, before any of them is passed on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize("name", ["continuation", "melody"])
-def test_an_audio_file_over_the_limit_is_refused_where_it_arrives(triton: FakeTriton, name: str) -> None:
+def test_an_audio_file_over_the_limit_is_refused_on_arrival(triton: FakeTriton, name: str) -> None:
     from audiocraft_triton.serving.adapters.generation_inputs import read_values
 
     sent = {"text": b"calm piano", name: bytes(MAX_FILE_BYTES + 1)}

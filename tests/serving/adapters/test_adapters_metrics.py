@@ -1,4 +1,4 @@
-"""What the publisher writes: every total exactly, observations thinned, nothing where nothing happened."""
+"""The publisher writes exact totals and thinned observations, and writes nothing while nothing happens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def source() -> EngineMetrics:
-    """An engine that was made ready by one request."""
+    """Metrics of an engine that has served one warm-up request."""
     metrics = EngineMetrics(slots=4, frame_rate=50)
     metrics.step(2.0, frames=5)
     metrics.first_audio(2.0)
@@ -28,7 +28,7 @@ def _only(triton: FakeTriton, family: str, **labels: str) -> FakeMetric:
     return metric
 
 
-def test_totals_and_the_state_are_published_and_the_request_that_made_it_ready_is_not(
+def test_totals_and_the_state_are_published_without_the_warm_up_request(
     triton: FakeTriton, source: EngineMetrics
 ) -> None:
     from audiocraft_triton.serving.adapters.metrics import MetricsPublisher
@@ -74,7 +74,7 @@ def test_steps_are_thinned_evenly_and_their_description_says_so(triton: FakeTrit
     assert f"at most {STEPS_PER_INTERVAL} steps" in family.description
 
 
-def test_buckets_rise_and_span_what_happens(triton: FakeTriton, source: EngineMetrics) -> None:
+def test_buckets_rise_and_span_the_observed_values(triton: FakeTriton, source: EngineMetrics) -> None:
     from audiocraft_triton.serving.adapters.metrics import MetricsPublisher
 
     MetricsPublisher(source, "musicgen", "cpu").close()
@@ -86,7 +86,7 @@ def test_buckets_rise_and_span_what_happens(triton: FakeTriton, source: EngineMe
 
 
 def test_no_metric_is_left_for_the_end_of_the_process(triton: FakeTriton, source: EngineMetrics) -> None:
-    """There its destructor crashes: the stub that it would tell the server through is gone."""
+    """There its destructor would crash, because the stub through which it reaches the server is gone."""
     from audiocraft_triton.serving.adapters.metrics import MetricsPublisher
 
     publisher = MetricsPublisher(source, "musicgen", "cpu")
@@ -96,7 +96,7 @@ def test_no_metric_is_left_for_the_end_of_the_process(triton: FakeTriton, source
     assert [family() for family in families] == [None] * 8
 
 
-def test_a_server_that_takes_no_metrics_is_said_once_and_nothing_is_lost(
+def test_a_server_that_takes_no_metrics_is_logged_once_and_nothing_is_lost(
     triton: FakeTriton, source: EngineMetrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from audiocraft_triton.serving.adapters.metrics import MetricsPublisher
@@ -115,7 +115,7 @@ def test_a_server_that_takes_no_metrics_is_said_once_and_nothing_is_lost(
     assert metric.value == 50
 
 
-def test_requests_in_flight_are_counted_while_they_are_answered_and_forgotten_if_that_fails(triton: FakeTriton) -> None:
+def test_requests_in_flight_are_counted_until_they_are_answered_or_fail(triton: FakeTriton) -> None:
     from audiocraft_triton.serving.adapters.metrics import InFlightGauge
 
     gauge = InFlightGauge("audiocraft_diffusing_requests", "decoded by diffusion", "multiband_diffusion")

@@ -1,4 +1,4 @@
-"""A model's process ends at once, and only Triton's own does."""
+"""A process of Triton's Python backend ends at once; other processes end normally."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_finalized_model_is_not_torn_down(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"repository", "finalized", "ended"}
 
 
-def test_any_other_process_ends_as_ever() -> None:
+def test_any_other_process_ends_normally() -> None:
     code = (
         "import atexit\n"
         "atexit.register(print, 'torn down')\n"

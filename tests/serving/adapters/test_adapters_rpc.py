@@ -1,4 +1,4 @@
-"""Calls between two model processes: each is answered, a disconnect cancels, and no bytes on the socket do harm."""
+"""Calls between two model processes: each is answered, a disconnect cancels it, and no bytes on the socket do harm."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def model() -> str:
 
 @pytest.fixture
 def serving(model: str) -> Iterator[Callable[[Callable[[ServerCall], Any]], RpcServer]]:
-    """Starts servers, which are closed at the end."""
+    """Starts servers and closes them at the end."""
     started: list[RpcServer] = []
 
     def serve(answer: Callable[[ServerCall], Any]) -> RpcServer:
@@ -94,7 +94,7 @@ def test_a_client_that_is_killed_is_cancelled(model: str, serving: Any) -> None:
         return {}
 
     serving(answer)
-    name = rpc._name(model, 0)  # of this process's parent, which is not the child's
+    name = rpc._name(model, 0)  # with this process's parent, which is not the child's
     child = os.fork()
     if child == 0:
         connected = rpc._connected_socket(name)
@@ -104,7 +104,7 @@ def test_a_client_that_is_killed_is_cancelled(model: str, serving: Any) -> None:
     assert left.wait(PATIENCE)
 
 
-def test_without_a_server_the_error_says_what_is_missing(model: str) -> None:
+def test_without_a_server_the_error_names_the_missing_model(model: str) -> None:
     with pytest.raises(ConnectionError, match=f"{model} is not running"), RpcClient(model).connected():
         pass
 
@@ -118,9 +118,9 @@ def test_a_server_that_starts_later_is_found(model: str, serving: Any) -> None:
         assert call.ask({}) == {"here": True}
 
 
-def test_a_server_that_dies_in_the_middle_of_a_call_is_an_error_and_not_a_hang(model: str, serving: Any) -> None:
+def test_a_server_that_dies_during_a_call_is_an_error_and_does_not_hang(model: str, serving: Any) -> None:
     def die(_call: ServerCall) -> Any:
-        raise SystemExit  # the thread that answers is gone, and nothing is ever sent
+        raise SystemExit  # the thread that answers is gone, so that nothing is ever sent
 
     serving(die)
     with pytest.raises(ConnectionError, match="ended in the middle"), RpcClient(model).connected() as call:
@@ -156,7 +156,7 @@ def test_several_instances_share_the_calls(model: str, serving: Any) -> None:
 
 
 class Exploding:
-    """Makes a folder where it is unpickled."""
+    """Makes a folder when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -175,17 +175,17 @@ def _answers(model: str) -> bool:
 
 
 def _raw(model: str) -> socket.socket:
-    """A connection on which a test sends what it likes."""
+    """Opens a connection on which a test can send any bytes."""
     connected = rpc._connected_socket(rpc._name(model, 0))
     connected.settimeout(PATIENCE)
     return connected
 
 
-def test_a_pickle_is_not_loaded_and_the_server_goes_on(model: str, serving: Any, tmp_path: Path) -> None:
+def test_a_pickle_is_not_loaded_and_the_server_keeps_working(model: str, serving: Any, tmp_path: Path) -> None:
     serving(_number)
     with _raw(model) as connected, Connection(os.dup(connected.fileno())) as pickling:
         pickling.send(Exploding(tmp_path / "loaded"))
-        assert "begins with" in frames.receive(connected)["refused"]
+        assert "begin with" in frames.receive(connected)["refused"]
     assert not (tmp_path / "loaded").exists()
     assert _answers(model)
 
@@ -198,7 +198,7 @@ def test_an_answer_that_is_a_pickle_is_not_loaded(model: str, tmp_path: Path) ->
         with accepted, Connection(os.dup(accepted.fileno())) as pickling:
             assert frames.receive(accepted) == {"number": 1}
             pickling.send(Exploding(tmp_path / "loaded"))
-            with pytest.raises(FrameError, match="begins with"):
+            with pytest.raises(FrameError, match="begin with"):
                 asking.result(PATIENCE)
     assert not (tmp_path / "loaded").exists()
 
@@ -212,7 +212,7 @@ def test_an_answer_that_is_a_pickle_is_not_loaded(model: str, tmp_path: Path) ->
     ],
     ids=["another protocol", "too large", "malformed"],
 )
-def test_bytes_that_are_no_frame_are_refused_with_the_reason(
+def test_bytes_that_are_not_a_frame_are_refused_with_the_reason(
     model: str, serving: Any, sent: bytes, reason: str
 ) -> None:
     serving(_number)
@@ -252,7 +252,7 @@ def test_a_server_that_ran_out_of_files_accepts_again(model: str, serving: Any) 
         clients = [stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) for _ in range(4)]
         resource.setrlimit(resource.RLIMIT_NOFILE, (clients[-1].fileno() + 1, hard))
         try:
-            for connected in clients:  # the server can accept one: it holds a descriptor for that already
+            for connected in clients:  # the server can still accept one, for which it already holds a descriptor
                 connected.settimeout(PATIENCE)
                 connected.connect(rpc._name(model, 0))
                 connected.sendall(frames.encode({"number": 1}))

@@ -15,7 +15,7 @@ STREAM_MODELS = ("musicgen_stream", "audiogen_stream")
 
 
 def arguments(model: str) -> dict[str, str]:
-    """What Triton passes to `initialize`."""
+    """Returns the arguments that Triton passes to `initialize`."""
     config = text_format.Parse((REPOSITORY / model / "config.pbtxt").read_text(), ModelConfig())
     return {
         "model_name": model,
@@ -27,12 +27,12 @@ def arguments(model: str) -> dict[str, str]:
 
 
 class Built(Exception):
-    """Instead of an engine."""
+    """Raised instead of building an engine."""
 
 
 @pytest.fixture
 def engine_options(triton: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What a stream model's engine is made with."""
+    """Returns the arguments with which a stream model makes its engine."""
     assert triton.warnings == []
     from audiocraft_triton.serving.adapters import generation_stream
 

@@ -1,4 +1,4 @@
-"""The other doors: curl, the command line, health, metrics, and the embedded server's own commands."""
+"""Other ways to the server: curl, the command line, health, metrics, and the embedded server's own commands."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_generate_stream_with_curl_sends_events(server: EmbeddedServer) -> None:
     assert [len(event["waveform"]) for event in events] == [8000] * 4
 
 
-def test_curl_is_told_what_is_wrong(server: EmbeddedServer) -> None:
+def test_curl_receives_the_reason_of_an_error(server: EmbeddedServer) -> None:
     url = f"{server.http_url}/v2/models/musicgen/generate"
     answer = subprocess.run(
         ["curl", "-sS", "-w", "\n%{http_code}", url, "-d", '{"text": "x", "duration": 0}'],
@@ -61,7 +61,7 @@ def test_curl_is_told_what_is_wrong(server: EmbeddedServer) -> None:
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_the_command_line_does_the_main_job(server: EmbeddedServer, protocol: str, tmp_path: Path) -> None:
+def test_the_command_line_generates_encodes_and_decodes(server: EmbeddedServer, protocol: str, tmp_path: Path) -> None:
     url = server.grpc_url if protocol == "grpc" else server.http_url
     clip, codes, decoded = (str(tmp_path / name) for name in ("clip.wav", "codes.npz", "decoded.flac"))
     made = _cli(url, "music", "calm piano", "-o", clip, "--duration", "1", "--seed", "7", "--json")

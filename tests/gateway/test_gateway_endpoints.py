@@ -1,4 +1,4 @@
-"""What surrounds the models: health, the page, its documentation, and who may call from where."""
+"""Endpoints other than the models': health, the studio page, the API documentation and CORS."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ def test_the_page_and_its_files_come_from_here(http: httpx.Client) -> None:
 
 
 def test_the_documentation_needs_no_other_host(http: httpx.Client) -> None:
-    for door in ("/docs", "/redoc"):
-        page = http.get(door)
+    for path in ("/docs", "/redoc"):
+        page = http.get(path)
         assert page.status_code == 200
         assert "//cdn" not in page.text
         assert "fonts.googleapis" not in page.text
 
 
-def test_the_openapi_describes_every_door(http: httpx.Client) -> None:
+def test_the_openapi_describes_every_endpoint(http: httpx.Client) -> None:
     document = http.get("/openapi.json").json()
-    doors = {"/generate/music", "/generate/audio", "/generate/music/stream", "/generate/audio/stream", "/encode",
+    paths = {"/generate/music", "/generate/audio", "/generate/music/stream", "/generate/audio/stream", "/encode",
              "/decode", "/analyze", "/health", "/livez", "/readyz", "/v1/audio/generate", "/v1/audio/speech",
              "/v1/models"}  # fmt: skip
-    assert doors <= set(document["paths"])
+    assert paths <= set(document["paths"])
     music = document["paths"]["/generate/music"]["post"]
     assert music["operationId"] == "generate_music"
     assert "audio/wav" in music["responses"]["200"]["content"]
