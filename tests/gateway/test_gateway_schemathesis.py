@@ -15,8 +15,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 from schemathesis.transport.serialization import Binary
 
+from audiocraft_triton.contract.parameters import MAX_SEED
 from audiocraft_triton.gateway.app import create_app
-from audiocraft_triton.gateway.schemas import MAX_SEED
 from audiocraft_triton.gateway.settings import Settings
 
 PATIENCE = 300
