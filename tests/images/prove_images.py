@@ -33,6 +33,8 @@ ADDRESS = "127.0.0.87"
 """Of this machine alone; another one than 127.0.0.1, where somebody may work with a server of their own."""
 SERVICES = ("triton-cpu", "gateway-cpu", "prometheus")
 HEALTHY_SECONDS = 400.0
+SCRAPED_SECONDS = 60.0
+"""Prometheus asks every 15 seconds."""
 STOP_SECONDS = 25.0
 """Far below the 30 seconds that tritonserver gives an idle connection."""
 
@@ -171,10 +173,10 @@ def test_one_request_over_http_grpc_and_the_gateway() -> None:
 
 def test_prometheus_finds_both(stack: Stack) -> None:
     assert stack.health("prometheus") == "healthy"
-    with urllib.request.urlopen(f"http://{ADDRESS}:9090/api/v1/targets?state=active") as answer:
-        targets = json.load(answer)["data"]["activeTargets"]
-    assert {target["labels"]["job"]: target["health"] for target in targets if target["health"] != "unknown"}
-    assert all(target["health"] != "down" for target in targets), targets
+    deadline = time.monotonic() + SCRAPED_SECONDS
+    while (health := _scraped()) != {"triton": "up", "gateway": "up"}:
+        assert time.monotonic() < deadline, health
+        time.sleep(1)
 
 
 def test_a_killed_tritonserver_is_restarted_and_serves_again(stack: Stack) -> None:
@@ -184,8 +186,7 @@ def test_a_killed_tritonserver_is_restarted_and_serves_again(stack: Stack) -> No
         "for folder in pathlib.Path('/proc').glob('[0-9]*'):\n"
         "    if (folder / 'comm').read_text().startswith('tritonserver'): os.kill(int(folder.name), 9)\n"
     )
-    # The container ends with it, so that this command may be cut off.
-    assert stack.inside("triton-cpu", "python3", "-c", "print('answers')") == "answers"
+    # The container ends with tritonserver, and this command with the container: nobody waits for its answer.
     stack.docker("exec", "--detach", container, "python3", "-c", kill)
     deadline = time.monotonic() + HEALTHY_SECONDS
     while not stack.state("triton-cpu")["RestartCount"]:
@@ -217,6 +218,13 @@ def test_an_idle_stop_is_short_and_no_failure_though_a_caller_keeps_a_connection
     assert time.monotonic() - started < STOP_SECONDS
     assert stack.state("triton-cpu")["State"]["ExitCode"] == 0  # type: ignore[index]
     caller.close()
+
+
+def _scraped() -> dict[str, str]:
+    """Job -> health of its last scrape."""
+    with urllib.request.urlopen(f"http://{ADDRESS}:9090/api/v1/targets?state=active") as answer:
+        targets = json.load(answer)["data"]["activeTargets"]
+    return {target["labels"]["job"]: target["health"] for target in targets}
 
 
 def _over_http(seconds: float = 1.0) -> float:
