@@ -1,4 +1,4 @@
-"""Prints, as JSON, how far the GPU's kernels are from plain torch. Run with TRITON_INTERPRET=1."""
+"""Prints, as JSON, the differences between the GPU's kernels and plain torch. Run with TRITON_INTERPRET=1."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from audiocraft_triton.engine.lm.kernels.cuda import GpuOperations
 from audiocraft_triton.engine.lm.weights import Norm
 
 LENGTHS = torch.tensor([1, 150, 64, 65, 2, 0])
-POSITIONS = 192  # as many as plain torch reads of 150
+POSITIONS = 192  # as many as plain torch reads for a length of 150
 
 
 def main() -> None:
-    """Random caches of rows of very different length; the last one is idle."""
+    """Compares kernels on random caches with rows of very different lengths; the last row is idle."""
     torch.manual_seed(0)
     gpu, cpu = GpuOperations(torch.float32), TorchOperations(torch.float32)
     found: dict[str, float] = {}

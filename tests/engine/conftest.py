@@ -1,4 +1,4 @@
-"""What the engine's tests share: engines on the seeded checkpoints."""
+"""Fixtures of the engine's tests: engines with the seeded checkpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from audiocraft_triton.engine.engine import Engine
 
 @pytest.fixture(scope="session")
 def music_engine(demo_checkpoints: Path) -> Iterator[Engine]:
-    """An engine on `demo` that nobody may reconfigure."""
+    """A shared engine with `demo`; tests must not reconfigure it."""
     assert (demo_checkpoints / "music").is_dir()
     engine = Engine("demo", device="cpu")
     yield engine
@@ -21,7 +21,7 @@ def music_engine(demo_checkpoints: Path) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def sound_engine(demo_checkpoints: Path) -> Iterator[Engine]:
-    """An engine on `demo-sound` that nobody may reconfigure."""
+    """A shared engine with `demo-sound`; tests must not reconfigure it."""
     assert (demo_checkpoints / "sound").is_dir()
     engine = Engine("demo-sound", device="cpu")
     yield engine

@@ -1,4 +1,4 @@
-"""Every architecture the engine takes gives audiocraft's tokens; every other is refused at load with the reason."""
+"""Every supported architecture gives audiocraft's tokens; every other one is refused at load with the reason."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def variant(demo_checkpoints: Path, tmp_path: Path) -> Variant:
 
 
 def _randomized(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """Biases and scales that matter, and heads sharp enough for prompts to matter."""
+    """Returns biases and scales that have an effect, and heads sharp enough for prompts to have one."""
     if "bias" in name or "scale" in name or "norm" in name:
         return tensor + 0.3 * torch.randn_like(tensor)
     return tensor * 3 if name.startswith("linears") else tensor
@@ -147,7 +147,7 @@ def test_bfloat16_on_a_cpu_gives_nearly_the_same_distribution(demo_checkpoints: 
     np.testing.assert_array_equal(rounded.generate("calm piano", duration=0.5, seed=1).codes, again)
     exact.close()
     rounded.close()
-    # The same draws decide; only where two candidates are close does the rounding tip the balance.
+    # The draws are the same; rounding changes a token only if two candidates are close.
     assert np.mean(first[0] == first[1]) > 0.9
 
 

@@ -1,4 +1,4 @@
-"""What a CUDA graph was captured for is checked before it is replayed. The check itself needs no GPU."""
+"""A CUDA graph's tensors are checked before it is replayed. The check itself needs no GPU."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def tensors() -> dict[str, torch.Tensor]:
     return {"cache": torch.zeros(2, 3, dtype=torch.float16), "keys": torch.zeros(4, dtype=torch.int64)}
 
 
-def test_writing_to_the_tensors_is_fine(tensors: dict[str, torch.Tensor]) -> None:
+def test_writing_to_the_tensors_is_allowed(tensors: dict[str, torch.Tensor]) -> None:
     captured = CapturedTensors(lambda: tensors)
     tensors["cache"].add_(1)
     tensors["keys"][2] = 7
     captured.check()
 
 
-def test_a_replaced_tensor_is_refused_with_what_to_do(tensors: dict[str, torch.Tensor]) -> None:
+def test_a_replaced_tensor_is_refused_with_a_remedy(tensors: dict[str, torch.Tensor]) -> None:
     captured = CapturedTensors(lambda: tensors)
     tensors["cache"] = tensors["cache"].clone()
     with pytest.raises(RuntimeError) as caught:
@@ -57,7 +57,7 @@ def test_a_module_that_was_converted_is_refused() -> None:
     weights = dict(module.named_parameters())
     captured = CapturedTensors(weights.copy)
     captured.check()
-    module.half()  # keeps the parameters and replaces what they hold
+    module.half()  # keeps the parameters and replaces their data
     with pytest.raises(RuntimeError, match="for weight as float32"):
         captured.check()
 
@@ -69,7 +69,7 @@ def test_a_tensor_that_is_gone_is_refused(tensors: dict[str, torch.Tensor]) -> N
         captured.check()
 
 
-def test_an_engine_never_replaces_what_its_steps_read_and_write(demo_checkpoints: Path) -> None:
+def test_an_engine_never_replaces_the_tensors_of_its_steps(demo_checkpoints: Path) -> None:
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu", slots=2)
     slots = engine._scheduler._slots

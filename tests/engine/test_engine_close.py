@@ -1,4 +1,4 @@
-"""A closed engine's memory is free at once, not when the garbage collector comes by: on a GPU it would take 25 GB."""
+"""A closed engine's memory, up to 25 GB on a GPU, is freed at once and not when the garbage collector runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def refuse(engine: Engine) -> None:
 
 
 def fail(engine: Engine) -> GenerationHandle:
-    """In a step; the caller's own frame holds the engine and the error that was raised in it."""
+    """Makes a step fail; the caller's own frame holds the engine and the error that was raised in it."""
     with pytest.MonkeyPatch.context() as broken:
         broken.setattr(DecoderTransformer, "logits", _fail)
         handle = engine.submit(GenerationRequest("piano", duration=0.3))
@@ -53,7 +53,9 @@ def _fail(_transformer: DecoderTransformer, normed: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("use", [complete, cancel, refuse, fail])
-def test_a_closed_engine_holds_no_tensors_even_beside_a_handle(demo_checkpoints: Path, use: Callable[..., Any]) -> None:
+def test_a_closed_engine_holds_no_tensors_even_if_a_handle_is_alive(
+    demo_checkpoints: Path, use: Callable[..., Any]
+) -> None:
     assert demo_checkpoints.is_dir()
     with _without_garbage_collector():
         before = {id(tensor) for tensor in _tensors()}
@@ -69,7 +71,7 @@ def test_a_closed_engine_holds_no_tensors_even_beside_a_handle(demo_checkpoints:
 
 
 def test_an_error_of_the_engine_says_where_it_happened(demo_checkpoints: Path) -> None:
-    """Its traceback is text: frames would hold what they worked on."""
+    """Its traceback is text, because frames would keep the objects that they used."""
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu", slots=1)
     handle = fail(engine)
@@ -80,7 +82,7 @@ def test_an_error_of_the_engine_says_where_it_happened(demo_checkpoints: Path) -
     assert "in step" in str(caught.value.__cause__)
 
 
-def test_a_closed_engine_can_still_be_asked_what_it_made(demo_checkpoints: Path) -> None:
+def test_a_closed_engine_still_has_its_attributes_and_metrics(demo_checkpoints: Path) -> None:
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu", slots=1)
     clip = engine.generate("piano", duration=0.1)

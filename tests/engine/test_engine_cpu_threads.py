@@ -1,4 +1,4 @@
-"""A thread that computes alone leaves the others as they were."""
+"""A thread that computes alone does not affect other threads."""
 
 from __future__ import annotations
 

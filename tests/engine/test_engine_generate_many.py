@@ -1,4 +1,4 @@
-"""Any number of requests through one engine: in order, never refused for their number, each with its own errors."""
+"""Any number of requests to one engine: in order, never refused for their number, each with its own errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADMITTED = SLOTS + MAX_WAITING
 
 @pytest.fixture
 def engine(demo_checkpoints: Path) -> Iterator[Engine]:
-    """A small engine of one's own."""
+    """A small engine for one test."""
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu", slots=SLOTS, max_waiting=MAX_WAITING)
     yield engine
@@ -51,7 +51,7 @@ def test_all_slots_are_busy_meanwhile(engine: Engine) -> None:
     assert len(engine.metrics.snapshot().step_seconds) < 0.75 * 12 * each
 
 
-def test_what_stops_a_request_is_raised_by_its_own_handle_and_the_others_go_on(engine: Engine) -> None:
+def test_an_error_is_raised_by_its_own_requests_handle_and_the_others_continue(engine: Engine) -> None:
     wrong = {3: {"top_k": 513}, 5: {"text": "a " * 600}, 8: {"timeout": 1e-6}}
     outcomes = []
     for handle in engine.generate_many(request(seed, **wrong.get(seed, {})) for seed in range(12)):
@@ -65,7 +65,7 @@ def test_what_stops_a_request_is_raised_by_its_own_handle_and_the_others_go_on(e
     assert outcomes == expected
 
 
-def test_other_callers_have_places_and_are_not_in_the_way(engine: Engine) -> None:
+def test_other_callers_keep_places_in_the_admission_queue(engine: Engine) -> None:
     many = engine.generate_many(request(seed, duration=2.0) for seed in range(12))
     first = next(many)
     others = [engine.submit(request(100 + index)) for index in range(MAX_WAITING // 2)]
@@ -77,7 +77,7 @@ def test_other_callers_have_places_and_are_not_in_the_way(engine: Engine) -> Non
         other.result()
 
 
-def test_requests_are_taken_as_handles_are_and_leaving_cancels_what_was_read_ahead(engine: Engine) -> None:
+def test_requests_are_read_as_handles_are_taken_and_leaving_cancels_those_read_ahead(engine: Engine) -> None:
     taken = []
 
     def endless() -> Iterator[GenerationRequest]:
@@ -94,7 +94,7 @@ def test_requests_are_taken_as_handles_are_and_leaving_cancels_what_was_read_ahe
     assert engine.metrics.snapshot().completed == 4
 
 
-def test_a_closed_engine_is_every_handles_failure(engine: Engine) -> None:
+def test_every_handle_of_a_closed_engine_raises(engine: Engine) -> None:
     engine.close()
     for handle in engine.generate_many([request(1), request(2)]):
         with pytest.raises(RuntimeError, match="the engine is closed"):

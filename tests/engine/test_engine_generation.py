@@ -1,4 +1,4 @@
-"""The engine: audiocraft's tokens, requests that don't disturb each other, and orderly refusals."""
+"""The engine: audiocraft's tokens, concurrent requests that don't change each other, and refusals."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from audiocraft_triton.engine.engine import Engine
 from audiocraft_triton.engine.handle import GenerationHandle
 from audiocraft_triton.engine.request import GenerationRequest
 
-PATIENCE = 60  # seconds; reached only where something hangs
+PATIENCE = 60  # seconds; reached only if something hangs
 
 
 def music(seconds: float, rate: int) -> Any:
-    """A little tune: float32 [1, samples]."""
+    """Makes a short tune, float32 [1, samples]."""
     time = np.arange(round(seconds * rate)) / rate
     pitch = 220 * 2 ** (np.floor(time * 8) % 5 / 12)
     return (0.3 * np.sin(2 * np.pi * pitch * time))[None].astype(np.float32)
 
 
 def tokens_of(engine: Engine, **parameters: Any) -> Any:
-    """The codes of one request, without decoding."""
+    """Returns the codes of one request, without decoding."""
     return engine.submit(GenerationRequest(**parameters), decode=False).result().codes
 
 
 def in_time(call: Callable[[], Any]) -> Any:
-    """What a call returns or raises; fails where it hangs."""
+    """Returns or raises the result of a call; fails if it hangs."""
     return started(call).result(PATIENCE)
 
 
 def started(call: Callable[[], Any]) -> Future[Any]:
-    """Calls in a thread that does not keep the tests from ending where it hangs."""
+    """Calls in a thread that does not keep the tests from ending if it hangs."""
     outcome: Future[Any] = Future()
 
     def run() -> None:
@@ -100,7 +100,7 @@ def test_tokens_equal_audiocrafts(engine: Engine, upstream_music: MusicGen, para
 
 
 def test_prompts_seeds_and_sampling_matter(engine: Engine) -> None:
-    """Without this the equalities above could hold for a model that ignores them."""
+    """Otherwise the equalities above could hold for a model that ignores them."""
     base = {"text": "slow jazz", "seed": 1, "duration": 1.0}
     changes = [{}, {"text": "fast rock"}, {"seed": 2}, {"top_k": 2}, {"top_p": 0.5}, {"cfg_coef": 8.0}]
     clips = [tokens_of(engine, **{**base, **change}).tobytes() for change in changes]
@@ -148,7 +148,7 @@ def test_music_beyond_the_window_equals_audiocrafts(engine: Engine, upstream_mus
     np.testing.assert_array_equal(tokens_of(engine, text="march", seed=6, duration=30.5, continuation=prompt), expected)
 
 
-def test_a_duration_that_upstreams_window_arithmetic_fails_on_is_generated(
+def test_a_duration_on_which_upstreams_window_arithmetic_fails_is_generated(
     sound_engine: Engine, upstream_sound: AudioGen
 ) -> None:
     prompt = music(9.9, 16_000)
@@ -160,7 +160,7 @@ def test_a_duration_that_upstreams_window_arithmetic_fails_on_is_generated(
 # Streaming and decoding
 
 
-def test_chunks_have_the_asked_length_and_joined_they_are_the_whole_clip(engine: Engine) -> None:
+def test_chunks_have_the_requested_length_and_join_to_the_whole_clip(engine: Engine) -> None:
     parameters = {"text": "organ", "seed": 21, "duration": 1.0}
     chunks = list(engine.submit(GenerationRequest(chunk_seconds=0.3, **parameters)))
     assert [chunk.waveform.shape for chunk in chunks] == [(1, 9600), (1, 9600), (1, 9600), (1, 3200)]
@@ -189,7 +189,7 @@ def test_the_result_is_the_whole_clip_however_many_chunks_were_taken_before(engi
     np.testing.assert_allclose(clip.waveform, expected.waveform, atol=1e-5)
 
 
-def test_every_iteration_begins_with_the_first_chunk_even_beside_another(engine: Engine) -> None:
+def test_every_iteration_begins_with_the_first_chunk_even_during_another(engine: Engine) -> None:
     generation = engine.submit(GenerationRequest("organ", seed=21, duration=1.0, chunk_seconds=0.2))
     both = [started(lambda: list(generation)) for _ in range(2)]
     one, other = (chunks.result(PATIENCE) for chunks in both)
@@ -198,7 +198,7 @@ def test_every_iteration_begins_with_the_first_chunk_even_beside_another(engine:
     assert [id(chunk) for chunk in in_time(lambda: list(generation))] == [id(chunk) for chunk in one]
 
 
-def test_what_stopped_a_request_is_raised_again_and_its_traceback_does_not_grow(engine: Engine) -> None:
+def test_a_requests_error_is_raised_again_and_its_traceback_does_not_grow(engine: Engine) -> None:
     generation = engine.submit(GenerationRequest("organ", duration=300.0))
     chunks = iter(generation)
     next(chunks)
@@ -239,7 +239,7 @@ def test_a_saved_clip_reads_back(engine: Engine, tmp_path: Any) -> None:
         clip.save(tmp_path / "clip.m4a")
 
 
-# Requests beside each other
+# Concurrent requests
 
 
 def test_each_of_many_concurrent_callers_gets_its_own_clip(engine: Engine) -> None:
@@ -280,7 +280,7 @@ def test_generation_leaves_torchs_global_random_state_alone(engine: Engine) -> N
 
 @pytest.fixture
 def small_engine(demo_checkpoints: Any) -> Iterator[Engine]:
-    """An engine of one's own, with one slot, room for 2 waiting requests and a stand-in for MultiBand Diffusion."""
+    """An engine for one test, with one slot, 2 waiting requests and a stand-in for MultiBand Diffusion."""
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu", slots=1, max_waiting=2, diffusion_decoder=_stand_in_for_diffusion)
     yield engine
@@ -288,13 +288,13 @@ def small_engine(demo_checkpoints: Any) -> Iterator[Engine]:
 
 
 def _stand_in_for_diffusion(codes: Any, seed: int) -> Any:
-    """A sound from which both arguments can be told."""
+    """Returns a sound that depends on both arguments."""
     if seed == 13:
         raise RuntimeError("diffusion failed")
     return np.concatenate([codes.astype(np.float32).reshape(1, -1), np.full((1, 1), seed, np.float32)], axis=1)
 
 
-def test_more_than_max_waiting_requests_are_turned_away_and_the_others_still_served(small_engine: Engine) -> None:
+def test_more_than_max_waiting_requests_are_refused_and_the_others_are_served(small_engine: Engine) -> None:
     def submit(seed: int, duration: float = 0.2) -> GenerationHandle:
         return small_engine.submit(GenerationRequest(text="funk", seed=seed, duration=duration))
 
@@ -316,14 +316,14 @@ def test_multiband_diffusion_is_given_the_codes_and_the_seed(small_engine: Engin
     np.testing.assert_array_equal(clip.waveform[0], [*clip.codes.flatten(), 77])
 
 
-def test_a_decoder_that_fails_is_its_own_requests_failure(small_engine: Engine) -> None:
+def test_a_failing_decoder_fails_only_its_own_request(small_engine: Engine) -> None:
     expected = small_engine.generate("folk", duration=0.2, seed=12).waveform
     with pytest.raises(RuntimeError, match="diffusion failed"):
         small_engine.generate("folk", duration=0.2, seed=13, decoder="multiband_diffusion")
     np.testing.assert_array_equal(small_engine.generate("folk", duration=0.2, seed=12).waveform, expected)
 
 
-def test_closing_serves_what_is_waiting_first(demo_checkpoints: Any) -> None:
+def test_closing_serves_waiting_requests_first(demo_checkpoints: Any) -> None:
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu")
     waiting = [engine.submit(GenerationRequest(text="folk", duration=0.2), decode=False) for _ in range(3)]
@@ -364,7 +364,7 @@ def test_closing_serves_what_is_waiting_first(demo_checkpoints: Any) -> None:
         ),
     ],
 )
-def test_what_this_checkpoint_cannot_do_is_refused_at_submission(
+def test_a_request_that_this_checkpoint_cannot_serve_is_refused_at_submission(
     engine: Engine, parameters: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(InvalidRequest) as caught:
@@ -387,7 +387,7 @@ def test_a_continuation_of_nearly_the_duration_is_refused_or_continued_but_never
 
 
 def test_one_frame_more_than_the_continuation_is_enough(engine: Engine) -> None:
-    prompt = music(0.14, 32_000)  # 7 frames, and a little more in floats: 0.14 × 50
+    prompt = music(0.14, 32_000)  # 7 frames, and slightly more in floating point: 0.14 × 50
     assert tokens_of(engine, duration=0.16, continuation=prompt).shape == (4, 8)
 
 
@@ -397,8 +397,8 @@ def test_a_temperature_next_to_0_is_greedy(engine: Engine, temperature: float) -
     np.testing.assert_array_equal(tokens_of(engine, text="pop", seed=1, duration=0.3, temperature=temperature), greedy)
 
 
-def test_a_low_temperature_is_greedy_even_where_a_token_of_probability_0_has_the_least_draw(engine: Engine) -> None:
-    """Of seed 55, that is token 167 of codebook 0 in frame 2."""
+def test_a_low_temperature_is_greedy_even_if_a_token_of_probability_0_has_the_least_draw(engine: Engine) -> None:
+    """With seed 55 that is token 167 of codebook 0 in frame 2."""
     greedy = tokens_of(engine, text="pop", seed=55, duration=0.1, temperature=0.0)
     assert greedy[0, 2] != 167
     for top_k in (0, 250):
@@ -410,13 +410,13 @@ def test_topk_of_the_whole_codebook_is_allowed(engine: Engine) -> None:
     assert tokens_of(engine, top_k=512, duration=0.1).shape == (4, 5)
 
 
-def test_an_engine_tells_what_it_makes(engine: Engine, sound_engine: Engine) -> None:
+def test_an_engine_describes_its_clips(engine: Engine, sound_engine: Engine) -> None:
     for made, rate in ((engine, 32_000), (sound_engine, 16_000)):
         facts = (made.sample_rate, made.channels, made.frame_rate, made.card, made.takes_melody)
         assert facts == (rate, 1, 50.0, 512, False)
 
 
-def test_a_closed_engine_says_so(demo_checkpoints: Any) -> None:
+def test_a_closed_engine_refuses_requests_with_the_reason(demo_checkpoints: Any) -> None:
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu")
     engine.close()

@@ -1,4 +1,4 @@
-"""The GPU's kernels compute what plain torch computes: run here by the Triton language's interpreter, on the CPU."""
+"""The GPU's kernels equal plain torch; the Triton language's interpreter runs them here on the CPU."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCRIPT = Path(__file__).with_name("compare_gpu_kernels.py")
 
 @pytest.fixture(scope="module")
 def differences() -> dict[str, float]:
-    """Largest differences by case, from a process of its own: the interpreter is chosen before the first import."""
+    """Largest differences by case, from a separate process: the interpreter is chosen before the first import."""
     environment = {**os.environ, "TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
     result = subprocess.run(
         [sys.executable, str(SCRIPT)], env=environment, capture_output=True, text=True, timeout=300, check=False
@@ -30,7 +30,7 @@ def test_a_kernel_equals_plain_torch(differences: dict[str, float], case: str, w
     assert differences[f"{case} {width}"] < 1e-5
 
 
-def test_a_row_has_the_same_bits_whoever_the_others_are(differences: dict[str, float]) -> None:
+def test_a_row_has_the_same_bits_whatever_the_other_rows_are(differences: dict[str, float]) -> None:
     assert differences["alone"] == 0.0
 
 

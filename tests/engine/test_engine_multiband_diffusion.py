@@ -1,4 +1,4 @@
-"""MultiBand Diffusion: upstream's sound for upstream's noise, and noise that belongs to the clip."""
+"""MultiBand Diffusion gives upstream's sound for upstream's noise, and each clip has its own noise."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def decoder(demo_checkpoints: Path) -> MultiBandDiffusion:
 
 @pytest.fixture(scope="module")
 def upstream(demo_checkpoints: Path) -> Upstream:
-    """What `MultiBandDiffusion.get_mbd_musicgen` builds, from our files instead of the hub's."""
+    """The result of `MultiBandDiffusion.get_mbd_musicgen`, from the test's files instead of the hub's."""
     folder = demo_checkpoints / "music"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # upstream reads a DictConfig; the file is our own
+        patch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")  # upstream reads a DictConfig; the file is the test's own
         models, processors, configs = load_diffusion_models(folder, filename=DIFFUSION_FILE)
         codec = load_compression_model(folder)
     processes = [
@@ -61,10 +61,10 @@ def test_sound_equals_upstreams_for_the_same_noise(
     assert len(draws) == 2 * 20  # bands × (start and every step but the last)
     assert ours.shape == theirs.shape == (1, 1, 640 * frames)
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    assert np.abs(ours).max() > 0.05  # it is not silence that is compared
+    assert np.abs(ours).max() > 0.05  # the compared sound is not silence
 
 
-def test_a_clip_alone_sounds_as_among_others(decoder: MultiBandDiffusion) -> None:
+def test_a_clip_sounds_the_same_alone_and_in_a_batch(decoder: MultiBandDiffusion) -> None:
     clips, seeds = codes(3, 20), [5, 6, 5]
     together = decoder.decode(clips, seeds)
     for index, seed in enumerate(seeds):
@@ -72,7 +72,7 @@ def test_a_clip_alone_sounds_as_among_others(decoder: MultiBandDiffusion) -> Non
         np.testing.assert_allclose(together[index], alone[0], atol=1e-5)
 
 
-def test_the_seed_decides_the_sound(decoder: MultiBandDiffusion) -> None:
+def test_the_seed_determines_the_sound(decoder: MultiBandDiffusion) -> None:
     clip = codes(1, 20)
     first, again, other = (decoder.decode(clip, [seed]) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
@@ -85,5 +85,5 @@ def test_decoding_leaves_torchs_global_random_state_alone(decoder: MultiBandDiff
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_it_tells_its_sample_rate(decoder: MultiBandDiffusion) -> None:
+def test_the_decoder_has_its_sample_rate(decoder: MultiBandDiffusion) -> None:
     assert decoder.sample_rate == 32_000

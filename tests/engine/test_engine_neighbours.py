@@ -1,6 +1,6 @@
-"""Who else is in the batch changes no bit of what a request's tokens are drawn from, on a CPU.
+"""On a CPU, other requests in the batch change no bit of the logits from which a request's tokens are drawn.
 
-Tokens alone would show it once in some hundred seconds of music: where two of them are nearly as likely.
+Tokens alone would show a change only once in some hundred seconds of music, where two of them are almost as likely.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ UNGUIDED = [GenerationRequest("jazz", duration=1.0, seed=9, cfg_coef=1.0, top_k=
 
 @pytest.fixture(params=["float32", "bfloat16"])
 def trained(request: pytest.FixtureRequest) -> Iterator[Engine]:
-    """The shipped music model: its widths are real ones."""
+    """An engine with the shipped music model, whose widths are real ones."""
     engine = Engine(str(TRAINED), device="cpu", dtype=request.param, slots=8)
     yield engine
     engine.close()
@@ -45,7 +45,7 @@ def test_logits_have_the_same_bits_alone_and_among_others(
     sample = slots.sample
 
     def listening(logits: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
-        seen.append(logits[0].clone())  # whoever comes first has the first slot
+        seen.append(logits[0].clone())  # the first request gets the first slot
         return sample(logits, *arguments, **options)
 
     monkeypatch.setattr(slots, "sample", listening)
@@ -93,7 +93,7 @@ with torch.inference_mode():
 
 @pytest.mark.parametrize(("instructions", "threads"), [("AVX2", 1), ("SSE41", 2), ("AVX512_CORE", 64)])
 def test_products_do_not_depend_on_the_number_of_rows_on_other_processors(instructions: str, threads: int) -> None:
-    """oneDNN takes such a limit once, when it is loaded. Where its products do depend on it, rows go one by one."""
+    """oneDNN reads such a limit once, when it is loaded. If its products depend on it, rows are computed one by one."""
     result = subprocess.run(
         [sys.executable, "-c", PRODUCTS, str(threads)], cwd=PROJECT, capture_output=True, text=True, check=True,
         env={**os.environ, "ONEDNN_MAX_CPU_ISA": instructions}, timeout=300,

@@ -1,4 +1,4 @@
-"""On a GPU: audiocraft's logits, graphs that change nothing, and requests that don't feel their neighbours."""
+"""On a GPU: audiocraft's logits, graphs that equal eager steps, and requests that don't change each other."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_first_step_logits_are_audiocrafts_within_half_precision(demo_checkpoint
 
 
 def test_graph_replay_equals_eager(engine: Engine, demo_checkpoints: Path) -> None:
-    """Without text: eagerly, that is encoded with another precision."""
+    """The text is empty, because an eager engine encodes text with another precision."""
     assert demo_checkpoints.is_dir()
     request = replace(REQUEST, text="")
     expected = engine.submit(request).result()
@@ -77,7 +77,7 @@ def test_graph_replay_equals_eager(engine: Engine, demo_checkpoints: Path) -> No
     np.testing.assert_array_equal(clip.codes, expected.codes)
 
 
-def test_texts_encoded_eagerly_are_those_of_the_graphs_within_half_precision(demo_checkpoints: Path) -> None:
+def test_eagerly_encoded_texts_equal_those_of_the_graphs_within_half_precision(demo_checkpoints: Path) -> None:
     assert demo_checkpoints.is_dir()
     encoded = []
     for cuda_graphs in (True, False):
@@ -89,7 +89,7 @@ def test_texts_encoded_eagerly_are_those_of_the_graphs_within_half_precision(dem
     torch.testing.assert_close(encoded[0], encoded[1], rtol=1e-2, atol=1e-2 * float(encoded[0].abs().max()))
 
 
-def test_a_graph_is_not_replayed_on_tensors_that_it_was_not_captured_for(demo_checkpoints: Path) -> None:
+def test_a_graph_is_not_replayed_on_other_tensors_than_it_was_captured_for(demo_checkpoints: Path) -> None:
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cuda", slots=2)
     slots = engine._scheduler._slots
@@ -109,7 +109,7 @@ def test_a_graph_is_not_replayed_on_another_stream(engine: Engine) -> None:
 
 
 def test_a_closed_engine_holds_no_memory_of_the_gpu(demo_checkpoints: Path) -> None:
-    """Without the garbage collector. Captured graphs' memory is that of their pools, which go with them."""
+    """The garbage collector does not run. Captured graphs' memory is in their pools, which are freed with them."""
     assert demo_checkpoints.is_dir()
     gc.collect()
     before = _allocated()
@@ -126,7 +126,7 @@ def test_a_closed_engine_holds_no_memory_of_the_gpu(demo_checkpoints: Path) -> N
 
 
 def _allocated() -> int:
-    """Bytes of tensors on the GPU: without cuBLAS' workspaces, one a stream, which belong to the process."""
+    """Returns the bytes of tensors on the GPU, without cuBLAS's workspaces, one per stream, of the process."""
     torch.cuda.synchronize()
     torch._C._cuda_clearCublasWorkspaces()
     return torch.cuda.memory_allocated()
@@ -149,7 +149,7 @@ def test_a_request_alone_equals_itself_among_others_in_any_slot(engine: Engine, 
             neighbour.result()
 
 
-def test_a_streamed_clip_is_the_whole_one(engine: Engine, alone: Audio) -> None:
+def test_a_streamed_clip_equals_the_whole_one(engine: Engine, alone: Audio) -> None:
     request = GenerationRequest(REQUEST.text, duration=4.0, seed=3, top_k=100, chunk_seconds=0.1)
     chunks = list(engine.submit(request))
     assert len(chunks) == 40
@@ -173,7 +173,7 @@ def test_bfloat16_generates(demo_checkpoints: Path) -> None:
     assert len(np.unique(clip.codes)) > 50
 
 
-def test_draws_are_those_of_the_cpu() -> None:
+def test_draws_equal_those_of_the_cpu() -> None:
     keys = draw_keys(5, 50, 4)
     ours, theirs = exponential_draws(keys.cuda(), 2048).cpu(), exponential_draws(keys, 2048)
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)  # logarithms differ in their last bits

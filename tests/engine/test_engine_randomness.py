@@ -1,4 +1,4 @@
-"""Random numbers that belong to a request: fixed by its seed, and as random as they claim."""
+"""A request's random numbers are determined by its seed and have the right distribution."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from audiocraft_triton.engine.lm.randomness import draw_keys, exponential, exponential_draws
 
 
-def test_keys_are_a_function_of_seed_frame_and_codebook_alone() -> None:
+def test_draw_keys_depend_only_on_seed_frame_and_codebook() -> None:
     long, short = draw_keys(7, 1000, 4), draw_keys(7, 10, 4)
     assert torch.equal(long[:10], short)
     assert len(torch.unique(long)) == 4000
@@ -17,7 +17,7 @@ def test_keys_are_a_function_of_seed_frame_and_codebook_alone() -> None:
 
 
 def test_the_same_seed_gives_the_same_numbers_on_every_machine() -> None:
-    """Pinned: a changed number means that every clip made before can't be made again."""
+    """The numbers are pinned, because with other ones no earlier clip could be generated again."""
     assert draw_keys(7, 1, 2).tolist() == [[-2359828239160312924, 5448529601018347655]]
     np.testing.assert_allclose(
         exponential_draws(draw_keys(7, 1, 2), 3)[0].numpy(),
@@ -29,7 +29,7 @@ def test_the_same_seed_gives_the_same_numbers_on_every_machine() -> None:
     )
 
 
-def test_draws_are_exponential_and_independent_of_their_neighbours() -> None:
+def test_draws_are_exponential_and_independent_of_adjacent_ones() -> None:
     draws = exponential_draws(draw_keys(3, 400, 4), 512).numpy()
     assert draws.dtype == np.float32
     assert draws.min() > 0
@@ -41,7 +41,7 @@ def test_draws_are_exponential_and_independent_of_their_neighbours() -> None:
         assert abs(lag.mean()) < 5 / np.sqrt(lag.size)
 
 
-def test_each_of_the_2_to_the_24_draws_is_positive_finite_and_the_logarithm_that_seeds_rely_on() -> None:
+def test_each_of_the_2_to_the_24_draws_is_positive_finite_and_the_pinned_logarithm() -> None:
     numbers = torch.arange(2**24)
     draws = exponential(numbers)
     assert draws.dtype == torch.float32
@@ -61,6 +61,6 @@ def test_the_race_samples_the_distribution() -> None:
     assert ((counts - expected) ** 2 / expected).sum() < 18.5  # chi-squared, 4 degrees of freedom, at 0.1 %
 
 
-def test_a_part_of_a_batch_draws_what_the_whole_draws() -> None:
+def test_a_part_of_a_batch_has_the_same_draws_as_the_whole() -> None:
     keys = draw_keys(5, 6, 4)
     assert torch.equal(exponential_draws(keys, 64)[2:3], exponential_draws(keys[2:3], 64))

@@ -1,4 +1,4 @@
-"""The inputs of the generation models: every bound, on both sides, and what the refusal says."""
+"""The inputs of the generation models: both sides of every bound, and the message of each refusal."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_seed_is_drawn_for_each_request_that_has_none() -> None:
     assert len(set(seeds)) == 20
 
 
-def test_a_given_seed_is_kept_even_where_it_is_0() -> None:
+def test_a_given_seed_is_kept_even_if_it_is_0() -> None:
     assert GenerationRequest(seed=0).seed == 0
     assert GenerationRequest(seed=7).seed == 7
 

@@ -1,4 +1,4 @@
-"""Equal rows have equal bits in every place of a batch, with any number of threads; where not, rows go one by one."""
+"""Equal rows have equal bits in every place of a batch, with any number of threads; else rows go one by one."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 SHIPPED = SHIPPED_DEMO / "music"
 ROWS = 16
 OLD_PROCESSOR = {"MKL_ENABLE_INSTRUCTIONS": "SSE4_2"}
-"""Makes MKL choose kernels by alignment on an Intel processor too, as it does on AMD's."""
+"""Makes MKL choose kernels by alignment on an Intel processor, too, as it does on AMD's."""
 DTYPES = [torch.float32, torch.bfloat16]
 
 
 def load(dtype: torch.dtype) -> GenerativeModel:
-    """The shipped music model: its widths are real ones."""
+    """Loads the shipped music model, whose widths are real ones."""
     with torch.inference_mode():
         return GenerativeModel.load(str(SHIPPED), torch.device("cpu"), dtype)
 
@@ -74,7 +74,7 @@ def assert_all_equal(rows: torch.Tensor) -> None:
 
 @pytest.mark.usefixtures("threads")
 def test_equal_rows_of_every_product(model: GenerativeModel) -> None:
-    """As an engine computes them on this machine: together, or row by row where that is what it takes."""
+    """The rows are computed as in an engine on this machine: together or, if necessary, row by row."""
     transformer = with_independent_rows(model.transformer, ROWS)
     first, dtype = transformer.weights.layers[0], transformer.weights.dtype
     assert first.cross is not None
@@ -107,7 +107,7 @@ def test_equal_rows_of_attention(model: GenerativeModel) -> None:
 
         alone = attended(length)
         assert torch.equal(attended(*[length] * ROWS), alone.expand(ROWS, -1))
-        for other in (0, 40, 1000):  # idle, shorter or of another run, the longest
+        for other in (0, 40, 1000):  # an idle row, a short or unrelated one, and the longest
             among = attended(*[length, other] * (ROWS // 2))
             assert torch.equal(among[::2], alone.expand(ROWS // 2, -1))
 
@@ -137,7 +137,7 @@ def test_equal_rows_of_everything_else_in_a_step(model: GenerativeModel) -> None
 
 @pytest.mark.usefixtures("two_threads")
 def test_equal_requests_in_all_slots(model: GenerativeModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prefill and steps: a prompt of 20 frames, then 70 steps."""
+    """Covers prefill and steps: a prompt of 20 frames, then 70 steps."""
     slots = Slots(with_independent_rows(model.transformer, 10), 5, model.columns, model.prefix)
     seen: list[torch.Tensor] = []
 
@@ -178,7 +178,7 @@ class _AttentionByPlace(TorchOperations):
         self.attend = _ByPlace(super().attend)  # type: ignore[method-assign]
 
 
-def test_attention_that_depends_on_the_place_goes_row_by_row(caplog: pytest.LogCaptureFixture) -> None:
+def test_attention_that_depends_on_the_place_is_computed_row_by_row(caplog: pytest.LogCaptureFixture) -> None:
     weights = with_independent_rows(load(torch.float32).transformer, ROWS).weights
     caplog.clear()
     faulty = DecoderTransformer(weights, _AttentionByPlace(torch.float32))
@@ -200,7 +200,9 @@ def test_attention_that_depends_on_the_place_goes_row_by_row(caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("name", ["qkv", "self_out", "query", "feed_in", "feed_out", "head"])
-def test_a_product_that_depends_on_the_place_goes_row_by_row(name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_product_that_depends_on_the_place_is_computed_row_by_row(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     plain = load(torch.float32).transformer
     faulty = DecoderTransformer(_with_a_fault(plain.weights, name), plain.operations)
     assert not products_are_independent(faulty, ROWS)
@@ -226,7 +228,7 @@ def _with_a_fault(weights: Weights, name: str) -> Weights:
     return replace(weights, layers=(faulty, *weights.layers[1:]))
 
 
-def test_a_prefill_is_computed_together_even_where_steps_go_row_by_row() -> None:
+def test_a_prefill_is_computed_together_even_if_steps_are_computed_row_by_row() -> None:
     rows: list[int] = []
 
     def listening(x: torch.Tensor) -> torch.Tensor:
@@ -239,7 +241,7 @@ def test_a_prefill_is_computed_together_even_where_steps_go_row_by_row() -> None
     assert rows == [1] * ROWS + [ROWS + 1]
 
 
-def test_sound_operations_stay_as_they_are(caplog: pytest.LogCaptureFixture) -> None:
+def test_independent_operations_are_not_changed(caplog: pytest.LogCaptureFixture) -> None:
     weights = load(torch.float32).transformer.weights
     faulty = DecoderTransformer(_with_a_fault(weights, "qkv"), _AttentionByPlace(torch.float32))
     settled = with_independent_rows(faulty, ROWS)
@@ -257,7 +259,7 @@ def _in_a_process(program: str, **environment: str) -> str:
 
 
 def test_importing_the_package_settles_the_order_even_after_torch() -> None:
-    """MKL reads it at its first product."""
+    """MKL reads the setting at its first product."""
     shown = "import torch, audiocraft_triton, os; print(os.environ['MKL_CBWR'])"
     without = {name: value for name, value in os.environ.items() if name != "MKL_CBWR"}
     plain = subprocess.run(
@@ -283,5 +285,5 @@ for operations in TorchOperations(torch.float32), RowByRowOperations(TorchOperat
 @pytest.mark.skipif(not torch.backends.mkl.is_available(), reason="this torch multiplies without MKL")
 @pytest.mark.parametrize(("order", "together"), [("AUTO", "True"), ("", "False")])
 def test_processors_whose_mkl_chooses_kernels_by_alignment(order: str, together: str) -> None:
-    """With MKL's order settled all is well; without, the check notices, and row by row the bits are equal again."""
+    """With MKL's order settled, bits are equal; without, the check notices, and row by row they are equal again."""
     assert _in_a_process(ATTENTION, **OLD_PROCESSOR, MKL_CBWR=order).split() == [together, "True"]

@@ -1,4 +1,4 @@
-"""Sampling for many requests at once: each gets what it would get alone, and what the definitions say."""
+"""Sampling for many requests at once follows the definitions and gives each request the same tokens as alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CARD = 16
 
 
 def parameters(*requests: tuple[float, int, float]) -> SamplingParameters:
-    """Of (temperature, top_k, top_p) each."""
+    """Makes the parameters of requests from (temperature, top_k, top_p)."""
     made = SamplingParameters(len(requests), CARD, torch.device("cpu"))
     for slot, (temperature, top_k, top_p) in enumerate(requests):
         made.set(slot, temperature=temperature, top_k=top_k, top_p=top_p, cfg_coef=1.0)
@@ -20,12 +20,12 @@ def parameters(*requests: tuple[float, int, float]) -> SamplingParameters:
 
 
 def draws(count: int) -> torch.Tensor:
-    """[count, 1, CARD]"""
+    """Makes draws [count, 1, CARD]."""
     return exponential_draws(draw_keys(2, count, 1), CARD)
 
 
 def candidates(logits: torch.Tensor, temperature: float, top_k: int, top_p: float) -> set[int]:
-    """Every token that is ever sampled."""
+    """Returns every token that is ever sampled."""
     count = 4000
     rows = logits.expand(count, 1, CARD)
     each = parameters(*[(temperature, top_k, top_p)] * count)
@@ -44,7 +44,7 @@ def test_top_k_keeps_ties() -> None:
     assert candidates(logits, 1.0, 2, 0.0) == {2, 5, 9}
 
 
-def test_top_p_keeps_the_least_number_that_exceeds_p_and_overrules_top_k() -> None:
+def test_top_p_keeps_the_least_number_of_tokens_that_exceeds_p_and_overrides_top_k() -> None:
     logits = torch.full((CARD,), -30.0)
     logits[:4] = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
     assert candidates(logits, 1.0, 1, 0.65) == {0, 1}
@@ -71,7 +71,7 @@ def test_temperature_0_is_greedy_and_a_low_one_nearly() -> None:
     assert len(candidates(logits, 10.0, CARD, 0.0)) == CARD
 
 
-def test_each_request_of_a_batch_gets_what_it_gets_alone() -> None:
+def test_each_request_of_a_batch_gets_the_same_token_as_alone() -> None:
     requests = [(0.0, CARD, 0.0), (1.0, 3, 0.0), (0.7, CARD, 0.6), (1.3, CARD, 0.0)]
     logits = torch.randn(4, 1, CARD, generator=torch.Generator().manual_seed(1))
     together = sample(logits, parameters(*requests), draws(4), filtered=True)

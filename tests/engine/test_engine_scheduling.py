@@ -1,4 +1,4 @@
-"""Continuous batching: requests come and go at any step, and none can tell from its clip who else was there."""
+"""Continuous batching: requests enter and leave at any step, and other requests never change a clip."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from audiocraft_triton.engine.lm.slots import Slots
 from audiocraft_triton.engine.request import GenerationRequest
 
 FAILING = 9.875
-PATIENCE = 60  # seconds; reached only where something hangs
+PATIENCE = 60  # seconds; reached only if something hangs
 
 
 @pytest.fixture
 def engine(demo_checkpoints: Any) -> Iterator[Engine]:
-    """An engine of one's own with 8 slots."""
+    """An engine for one test, with 8 slots."""
     assert demo_checkpoints.is_dir()
     engine = Engine("demo", device="cpu", slots=8, max_waiting=1000)
     yield engine
@@ -37,7 +37,7 @@ def engine(demo_checkpoints: Any) -> Iterator[Engine]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Waits for what another thread does."""
+    """Waits until another thread makes the condition true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
@@ -45,7 +45,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def mixed_request(seed: int, duration: float) -> GenerationRequest:
-    """Requests that differ in everything."""
+    """Makes requests that differ in all parameters."""
     chance = random.Random(seed)
     return GenerationRequest(
         text=chance.choice(["", "calm piano", "fast rock with drums and distorted electric guitar", "jazz"]),
@@ -92,7 +92,7 @@ def _chunks(generation: GenerationHandle) -> Iterator[Any]:
         yield from generation
 
 
-def test_the_slot_a_request_has_does_not_matter(engine: Engine) -> None:
+def test_the_slot_of_a_request_does_not_change_its_clip(engine: Engine) -> None:
     request = mixed_request(9, 0.6)
     expected = engine.submit(request).result().codes
     others = [engine.submit(GenerationRequest(duration=100.0)) for _ in range(5)]
@@ -119,7 +119,7 @@ def test_a_cancelled_request_leaves_within_three_steps(engine: Engine) -> None:
     assert after.cancelled == 1
 
 
-def test_who_gives_up_while_waiting_never_gets_a_slot(engine: Engine) -> None:
+def test_a_request_that_is_cancelled_while_waiting_never_gets_a_slot(engine: Engine) -> None:
     running = [engine.submit(GenerationRequest(duration=300.0)) for _ in range(8)]
     for generation in running:
         next(iter(generation))
@@ -163,7 +163,7 @@ def test_requests_enter_in_the_order_of_their_arrival(demo_checkpoints: Any) -> 
     assert order == sorted(order)
 
 
-def test_a_text_of_too_many_tokens_is_refused_and_costs_nobody_else_anything(engine: Engine) -> None:
+def test_a_text_of_too_many_tokens_is_refused_without_effect_on_other_requests(engine: Engine) -> None:
     neighbour = mixed_request(4, 0.5)
     expected = engine.submit(neighbour).result().codes
     beside = engine.submit(neighbour)
@@ -173,11 +173,11 @@ def test_a_text_of_too_many_tokens_is_refused_and_costs_nobody_else_anything(eng
     assert engine.generate("a " * 511, duration=0.1).codes.shape == (4, 5)
 
 
-def test_who_has_the_clip_finds_it_counted(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_is_counted_before_its_caller_gets_the_clip(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     ended = engine.metrics.ended
 
     def slowly(how: str) -> None:
-        time.sleep(0.2)  # a thread that another program keeps from running
+        time.sleep(0.2)  # as if another program kept the thread from running
         ended(how)
 
     monkeypatch.setattr(engine.metrics, "ended", slowly)
@@ -185,7 +185,7 @@ def test_who_has_the_clip_finds_it_counted(engine: Engine, monkeypatch: pytest.M
     assert engine.metrics.snapshot().completed == 1
 
 
-def test_a_failing_step_fails_those_in_it_and_not_the_next(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_step_fails_only_the_requests_in_it(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = engine.generate("folk", seed=1, duration=0.3).codes
     step = Slots.step_occupied
     calls = 0
@@ -206,7 +206,7 @@ def test_a_failing_step_fails_those_in_it_and_not_the_next(engine: Engine, monke
     assert (snapshot.completed, snapshot.failed) == (2, 1)
 
 
-def test_a_failure_in_handing_over_fails_those_in_the_step_and_not_the_next(
+def test_a_failure_in_passing_on_frames_fails_only_the_requests_in_the_step(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = engine.generate("folk", seed=1, duration=0.3).codes
@@ -217,7 +217,7 @@ def test_a_failure_in_handing_over_fails_those_in_the_step_and_not_the_next(
     np.testing.assert_array_equal(engine.generate("folk", seed=1, duration=0.3).codes, expected)
 
 
-def test_a_failing_codec_fails_its_clips_and_not_the_next(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_codec_fails_only_its_clips(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = engine.generate("folk", seed=1, duration=0.3).codes
     with monkeypatch.context() as broken:
         broken.setattr(engine._scheduler._sound._codec, "decode", _fail)
@@ -226,7 +226,7 @@ def test_a_failing_codec_fails_its_clips_and_not_the_next(engine: Engine, monkey
     np.testing.assert_array_equal(engine.generate("folk", seed=1, duration=0.3).codes, expected)
 
 
-def test_an_engine_that_can_not_go_on_lets_nobody_wait_for_ever(
+def test_an_engine_that_cannot_continue_ends_all_requests(
     demo_checkpoints: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert demo_checkpoints.is_dir()
@@ -270,7 +270,7 @@ def test_five_hundred_random_requests_leave_all_slots_free_and_no_memory_behind(
         if kind == "cancel":
             time.sleep(chance.uniform(0, 0.05))
             generation.cancel()
-        if kind == "abandon":  # its caller never looks; it ends all the same
+        if kind == "abandon":  # its caller never reads it, but it must end
             return kind
         with suppress(Cancelled, DeadlineExceeded, RuntimeError):
             generation.result()
@@ -281,7 +281,7 @@ def test_five_hundred_random_requests_leave_all_slots_free_and_no_memory_behind(
         return [now.completed, now.cancelled, now.expired, now.failed]
 
     def round_of(numbers: range) -> tuple[int, int]:
-        """Bytes that Python holds and tensors that live, once all is over and one same clip was made last."""
+        """Returns Python's allocated bytes and the number of tensors after all requests and one fixed last clip."""
         with ThreadPoolExecutor(12) as threads:
             assert len(set(threads.map(one, numbers))) == 5
         until(lambda: sum(ended()) == numbers.stop)
@@ -302,9 +302,9 @@ def test_five_hundred_random_requests_leave_all_slots_free_and_no_memory_behind(
     assert not engine._scheduler._running
 
 
-def test_a_clip_that_fills_its_window_leaves_its_neighbours_alone(engine: Engine) -> None:
-    """A free slot is computed along with the others: where it stands must be a column that there is."""
-    window = 30.0  # of the seeded checkpoint, as of Meta's
+def test_a_clip_that_fills_its_window_does_not_change_other_clips(engine: Engine) -> None:
+    """A free slot is computed together with the others, so its column must exist."""
+    window = 30.0  # the window of the seeded checkpoint and of Meta's
     longer = GenerationRequest("fast rock", duration=window + 1.0, seed=2, chunk_seconds=10.0)
     alone = engine.submit(longer).result()
     full = engine.submit(GenerationRequest("calm piano", duration=window, seed=1, chunk_seconds=10.0))

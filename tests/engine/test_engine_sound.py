@@ -1,4 +1,4 @@
-"""How a clip's frames are handed over to be decoded: early for a stream, in shapes that clips share, none lost."""
+"""A clip's frames are passed on for decoding early for a stream, in shapes that clips share, and without loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def clip(frames: int, piece: int) -> Clip:
 
 
 def pieces(of: Clip, first_step: int = 0) -> list[tuple[int, int]]:
-    """(step, length) of every piece of a clip whose frames are complete one by one."""
+    """Returns (step, length) of every piece of a clip whose frames are completed one by one."""
     handed: list[tuple[int, int]] = []
     for complete in range(1, of.frames + 1):
         for end in of.due(first_step + complete, complete):
@@ -29,7 +29,7 @@ def pieces(of: Clip, first_step: int = 0) -> list[tuple[int, int]]:
 
 
 @given(st.integers(1, 700), st.integers(1, MAX_PIECE), st.integers(0, 200))
-def test_every_frame_is_handed_over_once_and_by_the_end(frames: int, piece: int, first_step: int) -> None:
+def test_every_frame_is_passed_on_once_and_by_the_end(frames: int, piece: int, first_step: int) -> None:
     lengths = [length for _, length in pieces(clip(frames, piece), first_step)]
     assert sum(lengths) == frames
     assert all(length > 0 for length in lengths)
@@ -40,7 +40,7 @@ def test_a_streams_first_piece_comes_as_early_as_its_sound_is_final() -> None:
     assert pieces(clip(500, 10), first_step=3)[0] == (3 + 14, 14)
 
 
-def test_clips_that_entered_at_different_steps_hand_over_together() -> None:
+def test_clips_that_entered_at_different_steps_pass_on_frames_together() -> None:
     steps = [{step for step, length in pieces(clip(507, 25), entered)[1:-1]} for entered in (0, 7, 33)]
     assert all(step % 25 == 0 for clip_steps in steps for step in clip_steps)
 
@@ -52,7 +52,7 @@ def test_all_pieces_but_the_first_two_have_one_length_whenever_a_clip_entered() 
         assert set(lengths[2:]) == {50}
 
 
-def test_what_is_complete_at_once_is_handed_over_in_pieces() -> None:
+def test_frames_that_are_complete_at_once_are_passed_on_in_pieces() -> None:
     continued = clip(500, 10)
     assert continued.due(10, 250)[:3] == [14, 30, 40]
     assert continued.due(10, 250)[-1] == 250

@@ -1,4 +1,4 @@
-"""Sound decoded piece by piece is the sound of the whole clip, however it is cut and whoever else is decoded."""
+"""Sound decoded piece by piece equals that of the whole clip, for any pieces and any other clips in the batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from audiocraft_triton.engine.codec.streaming import Piece, StreamingDecoder
 
 HOP = 40
 BINS = 64
-TOLERANCE = 1e-5  # of the sound's peak; the measured differences are of the order of 1e-7
+TOLERANCE = 1e-5  # relative to the sound's peak; the measured differences are of the order of 1e-7
 
 
 def seanet(
@@ -40,7 +40,7 @@ def seanet(
     decoder: dict[str, Any] | None = None,
     **options: Any,
 ) -> EncodecModel:
-    """audiocraft's EnCodec with 3 random codebooks; `options` are arguments of encoder and decoder."""
+    """Makes audiocraft's EnCodec with 3 random codebooks; `options` are arguments of the encoder and the decoder."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         sizes = {"channels": channels, "dimension": 16, "n_filters": 4, "n_residual_layers": 1, "lstm": 1}
@@ -54,7 +54,7 @@ def seanet(
 
 
 def transformers_encodec(**options: Any) -> HFEncodecCompressionModel:
-    """transformers' EnCodec, likewise."""
+    """Makes transformers' EnCodec with random codebooks."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(8)
         config = transformers.EncodecConfig(
@@ -66,7 +66,7 @@ def transformers_encodec(**options: Any) -> HFEncodecCompressionModel:
 
 @torch.no_grad()
 def lively(codec: Any) -> Any:
-    """Codebooks whose every code sounds different, and LSTMs that remember for dozens of frames."""
+    """Makes every code of the codebooks sound different, and the LSTMs remember for dozens of frames."""
     for module in codec.modules():
         if hasattr(module, "embed"):
             module.embed.normal_()
@@ -130,7 +130,7 @@ def offline(codec: CompressionModel, codes: torch.Tensor) -> torch.Tensor:
 
 
 def streamed(decoder: StreamingDecoder, codes: torch.Tensor, sizes: Sequence[int]) -> list[torch.Tensor]:
-    """The clip's sounds when it is given in pieces of these sizes."""
+    """Returns the sounds of a clip that is decoded in pieces of these sizes."""
     assert sum(sizes) == codes.shape[1]
     clip = decoder.open()
     pieces = codes.split(list(sizes), dim=1)
@@ -150,7 +150,7 @@ def in_pieces_of(size: int, frames: int) -> list[int]:
 
 
 @pytest.mark.parametrize("name", CODECS)
-def test_joined_pieces_are_the_whole_clip(name: str) -> None:
+def test_joined_pieces_equal_the_whole_clip(name: str) -> None:
     codec, decoder = codec_of(name), decoder_of(name)
     for frames in (2, 4, 6, 14, 40) if name == "interleaved timesteps" else (1, 2, 3, 4, 5, 8, 13, 40):
         codes = codes_for(codec, frames, seed=frames)
@@ -181,7 +181,7 @@ def test_the_demo_codecs_stream(demo_checkpoints: Path, folder: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["not causal", "two LSTM layers", "causal", "transformers", "interleaved codebooks"])
-def test_a_piece_remembers_frames_of_pieces_long_gone(name: str) -> None:
+def test_a_piece_depends_on_frames_of_much_earlier_pieces(name: str) -> None:
     codec = codec_of(name)
     codes = codes_for(codec, 60)
     other = codes.clone()
@@ -218,7 +218,7 @@ def test_lookahead_follows_from_the_layers(name: str, lookahead: int) -> None:
     assert decoder_of(name).lookahead == lookahead
 
 
-def test_a_causal_clip_sounds_at_once_but_for_the_frames_that_its_beginning_mirrors() -> None:
+def test_a_causal_clip_sounds_at_once_except_for_the_frames_that_its_beginning_mirrors() -> None:
     codec = codec_of("causal")
     per_frame = [sound.shape[1] // HOP for sound in streamed(decoder_of("causal"), codes_for(codec, 12), [1] * 12)]
     assert per_frame == [0] * 6 + [7] + [1] * 5
@@ -228,7 +228,7 @@ def test_a_causal_clip_sounds_at_once_but_for_the_frames_that_its_beginning_mirr
 
 @pytest.mark.parametrize("micro_batch", [1, 4])
 @pytest.mark.parametrize("name", ["not causal", "causal", "stereo", "interleaved timesteps", "transformers"])
-def test_neighbours_do_not_change_a_clip(name: str, micro_batch: int) -> None:
+def test_other_clips_do_not_change_a_clip(name: str, micro_batch: int) -> None:
     codec, decoder = codec_of(name), decoder_of(name, micro_batch)
     lengths = [50, 50, 30, 50, 44, 50, 50]
     clips = [codes_for(codec, frames, seed) for seed, frames in enumerate(lengths)]
@@ -236,7 +236,7 @@ def test_neighbours_do_not_change_a_clip(name: str, micro_batch: int) -> None:
     for codes, sound in zip(clips, alone, strict=True):
         assert_same_sound(sound, offline(codec, codes))
 
-    # Clips come one after the other, so that at each step some begin and some end, in changing places.
+    # Clips enter one after the other, so that at each step some begin and some end, in changing places.
     states = [decoder.open() for _ in clips]
     together: list[list[torch.Tensor]] = [[] for _ in clips]
     pieces = [codes.split(in_pieces_of(10, codes.shape[1]), dim=1) for codes in clips]
@@ -273,13 +273,13 @@ def test_every_run_of_the_layers_has_the_same_number_of_clips(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("name", ["not causal", "transformers", "interleaved codebooks"])
-def test_the_codec_is_left_as_it_was(name: str) -> None:
+def test_the_codec_is_not_changed(name: str) -> None:
     codec = CODECS[name]()
     for parameter in codec.parameters():
         parameter.requires_grad_(True)
     before = copy.deepcopy({key: value.detach() for key, value in codec.state_dict().items()})
     codes = codes_for(codec, 20)
-    # With gradients: what the norms computed hangs on a graph then.
+    # With gradients, so that the weights that the norms computed belong to a graph.
     wanted = codec.decode(codes[None]).detach()[0]
     assert_same_sound(torch.cat(streamed(StreamingDecoder(codec), codes, [9, 11]), dim=1), wanted)
     after = codec.state_dict()
@@ -289,7 +289,7 @@ def test_the_codec_is_left_as_it_was(name: str) -> None:
     assert torch.equal(codec.decode(codes[None])[0], wanted)
 
 
-def test_the_memory_of_given_codes_may_be_used_again() -> None:
+def test_the_callers_memory_of_codes_may_be_reused() -> None:
     codec, decoder = codec_of("not causal"), decoder_of("not causal")
     codes = codes_for(codec, 30)
     buffer, clip, sounds = torch.empty(codec.num_codebooks, 10, dtype=torch.int64), decoder.open(), []
@@ -310,7 +310,7 @@ def test_the_memory_of_given_codes_may_be_used_again() -> None:
     ],
     ids=["group norm", "transformers, group norm", "interleaved, group norm", "unknown activation", "circular padding"],
 )
-def test_what_sees_the_whole_clip_is_decoded_at_its_end(build: Any) -> None:
+def test_a_codec_that_sees_the_whole_clip_decodes_at_its_end(build: Any) -> None:
     codec = build()
     decoder = StreamingDecoder(codec, micro_batch=4)
     assert decoder.lookahead is None
@@ -335,7 +335,7 @@ def test_pieces_that_cannot_be_joined_are_refused() -> None:
         decoder.decode([Piece(clip, codes[:, :8], False), Piece(clip, codes[:, 8:], True)])
     with pytest.raises(ValueError, match="between the left and the right"):
         decoder.decode([Piece(other, codes[:, :8], False), Piece(clip, codes[:, :7], True)])
-    # Nothing was taken of what was refused.
+    # The refused pieces have no effect.
     sounds = [
         decoder.decode([Piece(other, codes[:, :8], False)])[0],
         decoder.decode([Piece(other, codes[:, 8:], True)])[0],

@@ -1,4 +1,4 @@
-"""Codebooks interleaved into columns, and long clips cut into windows: both exactly as audiocraft does it."""
+"""Codebooks are interleaved into columns, and long clips cut into windows, exactly as in audiocraft."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPECIAL = 99
 
 @pytest.mark.parametrize("delays", [[0, 1, 2, 3], [0, 0, 1, 1, 2, 2, 3, 3], [0, 0, 0, 0], [0, 2, 5], [1, 2]])
 @pytest.mark.parametrize(("frames", "prompt"), [(1, 0), (2, 1), (12, 0), (12, 7), (12, 11)])
-def test_columns_are_those_of_audiocrafts_pattern(delays: list[int], frames: int, prompt: int) -> None:
+def test_columns_equal_those_of_audiocrafts_pattern(delays: list[int], frames: int, prompt: int) -> None:
     pattern, upstream = DelayPattern(delays, SPECIAL), DelayedPatternProvider(len(delays), delays).get_pattern(frames)
     codes = torch.arange(len(delays) * frames).view(len(delays), frames)
     known = codes.clone()

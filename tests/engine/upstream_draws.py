@@ -1,4 +1,4 @@
-"""Feeds audiocraft's own `generate` the random numbers that the engine draws, by replacing its `multinomial`."""
+"""Gives audiocraft's own `generate` the engine's random numbers by replacing its `multinomial`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_DELAY = CODEBOOKS - 1
 
 
 class _RememberingTorch:
-    """torch, but remembers how it last sorted: upstream's top-p samples among sorted candidates."""
+    """torch, but remembers its last sort, because upstream's top-p samples among sorted candidates."""
 
     def __init__(self) -> None:
         self.order: torch.Tensor | None = None
@@ -33,13 +33,13 @@ class _RememberingTorch:
 
 @contextmanager
 def same_draws(seed: int, frames: int, prompt: int = 0, window: int | None = None, stride: int = 0) -> Iterator[None]:
-    """While this lasts, one upstream generation of so many frames draws what a request with this seed draws.
+    """Gives one upstream generation within the block the draws of a request with this seed.
 
     Args:
-        frames: of the clip, prompt included.
+        frames: frames of the clip, prompt included.
         prompt: frames of the continuation.
-        window: the model's longest, in frames; None where the clip fits.
-        stride: of upstream's extension, in frames.
+        window: the model's longest window in frames; None if the clip fits into it.
+        stride: stride of upstream's extension in frames.
     """
     keys = draw_keys(seed, frames, CODEBOOKS)
     columns = _sampled_columns(frames, prompt, window or frames, stride)
@@ -63,7 +63,7 @@ def same_draws(seed: int, frames: int, prompt: int = 0, window: int | None = Non
 
 
 def _sampled_columns(frames: int, prompt: int, window: int, stride: int) -> Iterator[int]:
-    """For each draw of upstream's, the frame of the first codebook."""
+    """Yields the first codebook's frame for each of upstream's draws."""
     offset, known = 0, prompt
     while offset + known < frames:
         length = min(frames - offset, window)
