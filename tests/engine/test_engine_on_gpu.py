@@ -134,19 +134,19 @@ def _allocated() -> int:
 
 def test_a_request_alone_equals_itself_among_others_in_any_slot(engine: Engine, alone: Audio) -> None:
     for before in (0, 3, 30):
-        neighbours = [
+        others = [
             engine.submit(
                 GenerationRequest(f"band number {index}", duration=2 + index % 5, seed=index, cfg_coef=1 + index % 3)
             )
             for index in range(before)
         ]
         generation = engine.submit(REQUEST)
-        neighbours += [engine.submit(GenerationRequest("rock", duration=1.0, seed=index)) for index in range(12)]
+        others += [engine.submit(GenerationRequest("rock", duration=1.0, seed=index)) for index in range(12)]
         clip = generation.result()
         np.testing.assert_array_equal(clip.codes, alone.codes)
         np.testing.assert_allclose(clip.waveform, alone.waveform, atol=5e-4)
-        for neighbour in neighbours:
-            neighbour.result()
+        for other in others:
+            other.result()
 
 
 def test_a_streamed_clip_equals_the_whole_one(engine: Engine, alone: Audio) -> None:

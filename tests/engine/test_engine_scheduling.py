@@ -65,7 +65,7 @@ def test_a_request_alone_equals_itself_among_seven_that_come_and_go(engine: Engi
     chance = random.Random(5)
     stop = threading.Event()
 
-    def neighbour() -> None:
+    def other() -> None:
         while not stop.is_set():
             generation = engine.submit(mixed_request(chance.randrange(10**6), chance.uniform(0.1, 1.0)))
             if chance.random() < 0.3:
@@ -75,7 +75,7 @@ def test_a_request_alone_equals_itself_among_seven_that_come_and_go(engine: Engi
                 pass
 
     with ThreadPoolExecutor(7) as threads:
-        neighbours = [threads.submit(neighbour) for _ in range(7)]
+        others = [threads.submit(other) for _ in range(7)]
         try:
             for request, expected in zip(watched, alone, strict=True):
                 clip = engine.submit(request).result()
@@ -83,7 +83,7 @@ def test_a_request_alone_equals_itself_among_seven_that_come_and_go(engine: Engi
                 np.testing.assert_allclose(clip.waveform, expected.waveform, atol=1e-5)
         finally:
             stop.set()
-        for done in neighbours:
+        for done in others:
             done.result(PATIENCE)
 
 
@@ -136,13 +136,13 @@ def test_a_request_that_is_cancelled_while_waiting_never_gets_a_slot(engine: Eng
 
 
 def test_a_request_beyond_its_timeout_frees_its_slot(engine: Engine) -> None:
-    neighbour = mixed_request(2, 1.0)
-    expected = engine.submit(neighbour).result().codes
+    other = mixed_request(2, 1.0)
+    expected = engine.submit(other).result().codes
     late = engine.submit(GenerationRequest(duration=300.0, timeout=0.2))
-    beside = engine.submit(neighbour)
+    handle = engine.submit(other)
     with pytest.raises(DeadlineExceeded, match=r"not complete within its timeout of 0\.2 seconds"):
         late.result()
-    np.testing.assert_array_equal(beside.result().codes, expected)
+    np.testing.assert_array_equal(handle.result().codes, expected)
     until(lambda: engine.metrics.snapshot().active == 0)
     assert engine.metrics.snapshot().expired == 1
 
@@ -164,12 +164,12 @@ def test_requests_enter_in_the_order_of_their_arrival(demo_checkpoints: Any) -> 
 
 
 def test_a_text_of_too_many_tokens_is_refused_without_effect_on_other_requests(engine: Engine) -> None:
-    neighbour = mixed_request(4, 0.5)
-    expected = engine.submit(neighbour).result().codes
-    beside = engine.submit(neighbour)
+    other = mixed_request(4, 0.5)
+    expected = engine.submit(other).result().codes
+    handle = engine.submit(other)
     with pytest.raises(InvalidRequest, match=r"has 601 tokens, at most 512 are allowed"):
         engine.generate("a " * 600, duration=1.0)
-    np.testing.assert_array_equal(beside.result().codes, expected)
+    np.testing.assert_array_equal(handle.result().codes, expected)
     assert engine.generate("a " * 511, duration=0.1).codes.shape == (4, 5)
 
 
@@ -308,6 +308,6 @@ def test_a_clip_that_fills_its_window_does_not_change_other_clips(engine: Engine
     longer = GenerationRequest("fast rock", duration=window + 1.0, seed=2, chunk_seconds=10.0)
     alone = engine.submit(longer).result()
     full = engine.submit(GenerationRequest("calm piano", duration=window, seed=1, chunk_seconds=10.0))
-    neighbour = engine.submit(longer)
+    other = engine.submit(longer)
     assert full.result().waveform.shape[1] == window * engine.sample_rate
-    np.testing.assert_array_equal(neighbour.result().codes, alone.codes)
+    np.testing.assert_array_equal(other.result().codes, alone.codes)

@@ -129,11 +129,11 @@ def test_a_cancelled_request_frees_its_slot_and_does_not_change_another_request(
     with ThreadPoolExecutor(1) as threads:
         with PROTOCOLS[protocol](server):
             wait_until(lambda: active(server) == 1)
-            neighbour = threads.submit(_other_request, server)
+            other = threads.submit(_other_request, server)
             wait_until(lambda: active(server) == 2)
         wait_until(lambda: ended(server, "cancelled") == before + 1)
-        assert not neighbour.done()
-        np.testing.assert_array_equal(neighbour.result(timeout=60), alone)
+        assert not other.done()
+        np.testing.assert_array_equal(other.result(timeout=60), alone)
 
 
 @pytest.mark.parametrize("path", ["musicgen/infer", "musicgen/generate"])
