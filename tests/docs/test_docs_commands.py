@@ -1,7 +1,7 @@
 """Every command and every Python block of the documentation runs, as it stands, against real servers.
 
-Ports are those of the tests' servers, the hub is a small one on loopback, `/models` is a folder, and a training is cut
-short. The targets of `make` are looked up and not run: what they do has tests of its own.
+Ports are those of the tests' servers, the hub is a small one on loopback, and a training is cut short. The
+targets of `make` are looked up and not run: what they do has tests of its own.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def place(server: EmbeddedServer, gateway: RunningGateway, hub: str, demo_checkp
         "HF_HOME": str(tmp_path / "hub"),
     }
     replaced = {f"localhost:{shown}": f"127.0.0.1:{actual}" for shown, actual in ports.items()}
-    return Place(tmp_path, environment, {**replaced, " /models": " models", **SHORTER})
+    return Place(tmp_path, environment, {**replaced, **SHORTER})
 
 
 @pytest.fixture
