@@ -1,1 +1,1 @@
-"""How fast: the engine alone, through Triton, and beside audiocraft's and transformers' own generation."""
+"""Benchmarks the engine alone and through Triton against audiocraft's and transformers' own generation."""

@@ -1,13 +1,13 @@
-"""`python -m benchmarks`, or `make bench`: every speed figure of this project comes from here, and from nowhere else.
+"""`python -m benchmarks`, or `make bench`: the only source of this project's speed figures.
 
     python -m benchmarks                                       # the demo on a CPU, musicgen-small's sizes on a GPU
     python -m benchmarks --shape medium --requests 1,8,32
-    python -m benchmarks --contenders engine,triton            # what Triton costs
+    python -m benchmarks --contenders engine,triton            # the cost of Triton
 
-Each contender makes N clips of one length at once, for every N asked for; those that stream are timed to their first
-audio as well, in runs of their own. A warm-up is dropped, short runs are repeated, medians are reported.
-`<device>-<shape>.json` (its fields: benchmarks/results.py) and `<device>-<shape>.png` are left in `--out`. A
-contender that fails is named and the others are measured all the same; the exit status is then 1.
+Each contender makes N clips of one length at once, for every requested N. Separate runs time the first audio of the
+contenders that stream. A warm-up is dropped, short runs are repeated, and medians are reported. The command writes
+`<device>-<shape>.json` (benchmarks/results.py explains its fields) and `<device>-<shape>.png` to `--out`. If a
+contender fails, the report names it, the others are still measured, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _progress = Console(stderr=True, highlight=False)
 
 
 class ShapeName(str, Enum):
-    """What `--shape` takes."""
+    """The choices of `--shape`."""
 
     DEMO = "demo"
     SMALL = "small"
@@ -34,14 +34,14 @@ class ShapeName(str, Enum):
 
 
 class DeviceName(str, Enum):
-    """What `--device` takes."""
+    """The choices of `--device`."""
 
     CPU = "cpu"
     CUDA = "cuda"
 
 
 class DtypeName(str, Enum):
-    """What `--dtype` takes."""
+    """The choices of `--dtype`."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
@@ -55,15 +55,15 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def benchmark(
     shape: Annotated[
         ShapeName | None,
-        typer.Option(help="Sizes to measure, those of Meta's checkpoints. Default: demo on a CPU, small on a GPU."),
+        typer.Option(help="Model sizes to measure, as in Meta's checkpoints. Default: demo on a CPU, small on a GPU."),
     ] = None,
     requests: Annotated[
         str | None,
-        typer.Option(help="Numbers of clips at once. Default: 1,2,4,8 on a CPU, 1,2,4,8,16,32,64 on a GPU."),
+        typer.Option(help="Numbers of concurrent clips. Default: 1,2,4,8 on a CPU, 1,2,4,8,16,32,64 on a GPU."),
     ] = None,
     streams: Annotated[
         str | None,
-        typer.Option(help="Numbers of streams at once, timed to their first audio; 0: none. Default: as --requests."),
+        typer.Option(help="Numbers of concurrent streams, timed to first audio; 0: none. Default: as --requests."),
     ] = None,
     seconds: Annotated[float, typer.Option(min=0.1, max=30, help="Length of a clip, in seconds.")] = 10.0,
     audiocraft_seconds: Annotated[
@@ -71,28 +71,28 @@ def benchmark(
         typer.Option(
             min=0.1,
             max=30,
-            help="Length of audiocraft's and transformers' clips, to save time: ms/step hardly depends on it. "
-            "Default: as --seconds.",
+            help="Length of audiocraft's and transformers' clips in seconds; shorter clips save time and hardly change "
+            "ms/step. Default: as --seconds.",
         ),
     ] = None,
     chunk_seconds: Annotated[
         float, typer.Option(min=0.1, max=10, help="Length of a streamed chunk, in seconds.")
     ] = 0.2,
-    contenders: Annotated[str, typer.Option(help="Who to measure, in this order.")] = ",".join(CONTENDERS),
-    seed: Annotated[int, typer.Option(min=0, help="Of the first request; the others' follow it.")] = 1,
-    device: Annotated[DeviceName | None, typer.Option(help="Default: the GPU where there is one.")] = None,
+    contenders: Annotated[str, typer.Option(help="Contenders to measure, in this order.")] = ",".join(CONTENDERS),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the first request; the others' seeds follow it.")] = 1,
+    device: Annotated[DeviceName | None, typer.Option(help="Default: the GPU if there is one.")] = None,
     dtype: Annotated[
         DtypeName | None,
-        typer.Option(help="For all but audiocraft, which chooses itself. Default: what each chooses for the device."),
+        typer.Option(help="Precision for all but audiocraft, which chooses its own. Default: each contender's choice."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("out/benchmarks"),
     checkpoints: Annotated[
-        Path, typer.Option(help="Folder where checkpoints of random weights are built, and found again.")
+        Path, typer.Option(help="Folder for checkpoints with random weights, built once and kept.")
     ] = Path("checkpoints/benchmarks"),
 ) -> None:
-    """Measures the engine, alone and through Triton, beside audiocraft and transformers: a table, a JSON, a chart.
+    """Measures the engine, alone and through Triton, against audiocraft and transformers: a table, a JSON, a chart.
 
-    Speed does not depend on the weights, which are random: nothing is downloaded.
+    The weights are random and nothing is downloaded, because speed does not depend on the weights.
     """
     at_once = None if requests is None else _numbers("--requests", requests, lowest=1)
     streams_at_once = None if streams is None else [n for n in _numbers("--streams", streams, lowest=0) if n]
@@ -107,7 +107,7 @@ def benchmark(
     if device is None:
         device = DeviceName.CUDA if torch.cuda.is_available() else DeviceName.CPU
     elif device is DeviceName.CUDA and not torch.cuda.is_available():
-        raise typer.BadParameter("this torch sees no GPU", param_hint="--device")
+        raise typer.BadParameter("torch finds no GPU here", param_hint="--device")
     on_gpu = device is DeviceName.CUDA
     at_once = at_once or ([1, 2, 4, 8, 16, 32, 64] if on_gpu else [1, 2, 4, 8])
     plan = Plan(
@@ -146,7 +146,7 @@ def _numbers(option: str, text: str, lowest: int) -> list[int]:
         numbers = []
     if not numbers or numbers[0] < lowest:
         raise typer.BadParameter(
-            f"{text!r}: give whole numbers from {lowest} on with commas between, such as 1,4,16", param_hint=option
+            f"{text!r}: must be whole numbers from {lowest} on, separated by commas, such as 1,4,16", param_hint=option
         )
     return numbers
 

@@ -1,4 +1,4 @@
-"""The results as a picture: throughput, and how long callers wait for the first sound."""
+"""Draws the results: throughput, and the time that callers wait for the first sound."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.results import Row
 
-# Distinct for colour-blind readers too (Okabe and Ito), and by marker in black and white.
+# Colours that colour-blind readers can tell apart (Okabe and Ito); the markers work in black and white.
 _STYLES = {
     "engine": ("#0072B2", "o"),
     "triton": ("#009E73", "s"),

@@ -1,4 +1,4 @@
-"""What the numbers were measured on: without it they mean nothing."""
+"""The hardware and software behind the figures, without which they mean nothing."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Hardware:
 
     Attributes:
         cpu: the processor's model.
-        cores: that this process may use.
-        gpu: the GPU's name, where one is measured.
-        gpu_memory_gib: of that GPU.
+        cores: number of cores that this process may use.
+        gpu: the GPU's name; None for a CPU run.
+        gpu_memory_gib: memory of that GPU.
     """
 
     cpu: str
@@ -38,7 +38,7 @@ class Hardware:
 
 
 def hardware(device: torch.device) -> Hardware:
-    """The machine, with its GPU if that is the device measured."""
+    """Describes the machine, with its GPU if that is the measured device."""
     gpu = memory = None
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
@@ -47,7 +47,7 @@ def hardware(device: torch.device) -> Hardware:
 
 
 def versions() -> dict[str, str | None]:
-    """Of what every contender stands on; contenders add their own. `commit` is None outside a git checkout."""
+    """Returns the versions of the software that all contenders use. `commit` is None outside a git checkout."""
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -66,7 +66,7 @@ def _cpu_model() -> str:
 
 
 def _commit() -> str | None:
-    """The commit's hash, with "+changes" where the working tree differs from it."""
+    """Returns the commit's hash, with "+changes" if the working tree differs from it."""
     try:
         commit, changes = (
             subprocess.run(

@@ -1,4 +1,4 @@
-"""Timing: many callers at once, repeated runs, percentiles."""
+"""Timing: concurrent calls, repeated runs, percentiles."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ENOUGH_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """Of a set of durations in seconds; between two of them linearly interpolated.
+    """Percentiles of a set of durations, with linear interpolation.
 
     Attributes:
         p50, p95, p99: seconds.
-        samples: how many durations there were: 20 say nothing about the 99th percentile.
+        samples: number of durations; 20 of them say nothing about the 99th percentile.
     """
 
     p50: float
@@ -33,7 +33,7 @@ class Percentiles:
 
 
 def percentiles(seconds: Sequence[float]) -> Percentiles:
-    """Raises ValueError where there is nothing to take percentiles of."""
+    """Computes the percentiles of durations in seconds; raises ValueError if there are none."""
     if not seconds:
         raise ValueError("no durations to take percentiles of")
     p50, p95, p99 = (float(value) for value in np.percentile(seconds, (50, 95, 99)))
@@ -41,13 +41,13 @@ def percentiles(seconds: Sequence[float]) -> Percentiles:
 
 
 def at_once(calls: Sequence[Callable[[], Result]]) -> tuple[list[Result], float]:
-    """Runs each call in a thread of its own, all started together.
+    """Runs each call in its own thread, all started together.
 
     Returns:
-        their results, and the seconds from the common start to the last one's end.
+        Their results, and the seconds from the common start to the end of the last call.
 
     Raises:
-        Exception: the first failed call's, once all have ended.
+        Exception: the exception of the first failed call, once all calls have ended.
     """
     started: list[float] = []
     barrier = threading.Barrier(len(calls), action=lambda: started.append(time.perf_counter()))
@@ -63,7 +63,7 @@ def at_once(calls: Sequence[Callable[[], Result]]) -> tuple[list[Result], float]
 
 
 def repeated(run: Callable[[], Result]) -> list[Result]:
-    """Runs what takes seconds three times, what takes longer once or twice. Warm up before."""
+    """Runs a call of a few seconds three times and a longer one once or twice. The caller warms up first."""
     results: list[Result] = []
     start = time.perf_counter()
     while len(results) < MOST_RUNS and time.perf_counter() - start < ENOUGH_SECONDS:

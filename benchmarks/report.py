@@ -1,4 +1,4 @@
-"""The results as a table for people."""
+"""Prints the results as a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NONE = "–"
 
 
 def print_table(console: Console, rows: Sequence[Row], descriptions: Mapping[str, str], title: str) -> None:
-    """Prints a line for each row, and below it how each contender ran and what failed."""
+    """Prints a line for each row, and below the table how each contender ran and what failed."""
     table = Table(*_COLUMNS[:1], title=title, title_justify="left")
     for column in _COLUMNS[1:]:
         table.add_column(column, justify="right")
@@ -61,7 +61,7 @@ def _against_engine(row: Row) -> str:
 
 
 def _failures(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
-    """Contender, numbers of requests, error: the same error said once."""
+    """Groups equal errors: (contender, numbers of requests, error)."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row.error is not None:

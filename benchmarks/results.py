@@ -4,27 +4,28 @@ schema      1
 date        when the run began, UTC, ISO 8601
 command     the command line
 hardware    cpu, cores (that the process may use), gpu (null on a CPU run), gpu_memory_gib
-versions    python, torch, numpy, commit (null outside git, "…+changes" for an edited tree), and of each contender
-            measured its own: tritonserver, audiocraft, transformers
+versions    python, torch, numpy, commit (null outside git, "…+changes" for an edited tree), and the software of the
+            measured contenders: tritonserver, audiocraft, transformers
 settings    shape (name), sizes (of the shape), device, dtype (null: each contender's own), seed, contenders,
             requests, streams, seconds (length of a clip), batch_seconds (the same for audiocraft and transformers),
             chunk_seconds (length of a streamed chunk)
-contenders  name -> how it ran, in a sentence
-results     a list, one entry for each contender and number of requests at once:
+contenders  name -> a sentence on how it ran
+results     a list, one entry for each contender and number of concurrent requests:
     contender, requests, clip_seconds
-    throughput      null where it was not measured
+    throughput      null if it was not measured
         wall_seconds            until the last clip was complete; median of `runs`
         runs                    wall seconds of each timed run; a warm-up is dropped
-        step_ms                 one decoding step (1/50 s of audio, of all requests at once): the engine's own
-                                observation, median; of the others wall time over frames, EnCodec included;
-                                null where the engine observed none
-        realtime                seconds of audio of all requests, by wall second
-        realtime_per_request    the same of one request
-    first_audio     seconds from asking to the first chunk: p50, p95, p99 over `samples` streams; null for who
-                    does not stream: the first audio comes with the last, after throughput.wall_seconds
-    engine_ratio    the engine's realtime over this one's, same number of requests, same run; null without both
-    cost_percent    of triton only: how much of the engine's own realtime is lost on the way
-    error           why a number is missing; null otherwise
+        step_ms                 one decoding step (1/50 s of audio for all requests together): for the engine the
+                                median of its own observations, or null if it observed none; for the others wall
+                                time over frames, EnCodec included
+        realtime                seconds of audio per wall second, over all requests
+        realtime_per_request    the same for one request
+    first_audio     seconds from the request to the first chunk: p50, p95, p99 over `samples` streams; null for a
+                    contender that does not stream: its first audio comes after throughput.wall_seconds
+    engine_ratio    the engine's realtime over this contender's at the same number of requests in the same run; null
+                    if one of them is missing
+    cost_percent    for triton only: the share of the engine's own realtime that is lost
+    error           the reason for a missing number; null otherwise
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """How fast whole clips came; see the module's text."""
+    """The speed of whole clips; the module's docstring explains the fields."""
 
     wall_seconds: float
     runs: list[float]
@@ -53,7 +54,7 @@ class Throughput:
 
 @dataclass(slots=True)
 class Row:
-    """One contender at one number of requests; see the module's text."""
+    """One contender at one number of requests; the module's docstring explains the fields."""
 
     contender: str
     requests: int
@@ -66,7 +67,7 @@ class Row:
 
 
 def compare_with_engine(rows: Sequence[Row]) -> None:
-    """Fills in what relates a row to the engine's own at the same number of requests."""
+    """Fills in the fields that compare a row with the engine's row at the same number of requests."""
     engine = {row.requests: row.throughput for row in rows if row.contender == "engine" and row.throughput}
     for row in rows:
         if row.throughput is None or row.contender == "engine" or row.requests not in engine:
@@ -77,6 +78,6 @@ def compare_with_engine(rows: Sequence[Row]) -> None:
 
 
 def write_json(path: Path, facts: dict[str, Any], rows: Sequence[Row]) -> None:
-    """Writes the result file: what is known of the run, then its rows."""
+    """Writes the result file: the facts about the run, then its rows."""
     content = {"schema": SCHEMA, **facts, "results": [asdict(row) for row in rows]}
     path.write_text(json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")

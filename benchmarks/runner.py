@@ -1,4 +1,4 @@
-"""Measures contender after contender; one that fails costs its own numbers, nobody else's."""
+"""Measures one contender after the other; a contender that fails loses only its own figures."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure.
+    """The measurements to make.
 
     Attributes:
         contenders: names, in order.
-        requests: how many clips at once, each a measurement of throughput.
-        streams: how many streams at once, each a measurement of the time to first audio.
+        requests: numbers of concurrent clips; throughput is measured at each.
+        streams: numbers of concurrent streams; the time to first audio is measured at each.
         seconds: length of a clip.
         batch_seconds: the same for audiocraft and transformers.
         chunk_seconds: length of a streamed chunk.
@@ -45,18 +45,18 @@ class Plan:
     chunk_seconds: float
 
     def clip_seconds(self, contender: str) -> float:
-        """How long a clip this contender makes."""
+        """Returns the length of this contender's clips."""
         return self.batch_seconds if contender in ("audiocraft", "transformers") else self.seconds
 
 
 @dataclass(slots=True)
 class Outcome:
-    """Everything that was measured.
+    """All results.
 
     Attributes:
         rows: by contender and number of requests, in order.
-        descriptions: how each contender that could be opened runs.
-        versions: of the contenders' software.
+        descriptions: how each opened contender runs.
+        versions: versions of the contenders' software.
     """
 
     rows: list[Row]
@@ -65,13 +65,13 @@ class Outcome:
 
 
 def measure_all(plan: Plan, job: Job, say: Say) -> Outcome:
-    """Never raises what a contender raises: its rows say it."""
+    """Measures all contenders; records an exception of a contender in its rows instead of raising it."""
     outcome = Outcome([], {}, {})
     for name in plan.contenders:
         error = _measure_contender(name, plan, job, outcome, say)
         if error is not None:
             _record_failure(name, error, plan, outcome)
-        # What the contender held is free only once nothing of it is referenced, a traceback included.
+        # A contender's memory is free only once nothing references it, including a traceback.
         gc.collect()
         if job.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -79,7 +79,7 @@ def measure_all(plan: Plan, job: Job, say: Say) -> Outcome:
 
 
 def _record_failure(name: str, error: str, plan: Plan, outcome: Outcome) -> None:
-    """A contender that could not be opened gets rows that say so; of one that failed at its end, the numbers stay."""
+    """Adds rows with the error for a contender that didn't open; one that failed at its end keeps its figures."""
     measured = [row for row in outcome.rows if row.contender == name]
     if measured:
         measured[-1].error = measured[-1].error or error
@@ -88,7 +88,7 @@ def _record_failure(name: str, error: str, plan: Plan, outcome: Outcome) -> None
 
 
 def _measure_contender(name: str, plan: Plan, job: Job, outcome: Outcome, say: Say) -> str | None:
-    """Why the contender could not be opened, or closed, if it couldn't."""
+    """Measures a contender; returns the error if it could not be opened or closed."""
     seconds = plan.clip_seconds(name)
     say(f"{name}: loading")
     try:
@@ -124,7 +124,7 @@ def _throughput(row: Row, contender: Contender) -> Throughput:
         _check(clips, row)
         return clips
 
-    run()  # not shorter: codecs prepare themselves for each length anew
+    run()  # at full length, because codecs prepare separately for each length
     runs = repeated(run)
     wall = median(clips.wall_seconds for clips in runs)
     steps = [clips.step_seconds for clips in runs if clips.step_seconds is not None]
@@ -145,15 +145,15 @@ def _first_audio(row: Row, contender: StreamingContender, chunk_seconds: float) 
 
 
 def _check(clips: Clips, row: Row) -> None:
-    """Speed counts only for clips that are all there."""
+    """Raises RuntimeError unless all clips are complete, because the speed of incomplete clips means nothing."""
     expected = row.clip_seconds * clips.sample_rate
     frame = clips.sample_rate / FRAME_RATE
     for waveform in clips.waveforms:
         if abs(len(waveform) - expected) > frame or not np.isfinite(waveform).all():
             seconds = len(waveform) / clips.sample_rate
-            raise RuntimeError(f"a clip of {row.clip_seconds:g} s came out {seconds:g} s long, or not finite")
+            raise RuntimeError(f"a clip of {row.clip_seconds:g} s is {seconds:g} s long, or not finite")
     if len(clips.waveforms) != row.requests:
-        raise RuntimeError(f"{row.requests} clips were asked for, {len(clips.waveforms)} came")
+        raise RuntimeError(f"{row.requests} clips were requested, but {len(clips.waveforms)} returned")
 
 
 def _told(error: Exception, what: str, say: Say) -> str:

@@ -1,4 +1,4 @@
-"""One run of the command: checkpoint, measurements, and the three things that are made of them."""
+"""One run of the command: checkpoint, measurements, and their table, result file and chart."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from benchmarks.results import compare_with_engine, write_json
 from benchmarks.runner import Outcome, Plan, measure_all
 from benchmarks.shapes import SHAPES, ready_checkpoint
 
-# As wide as the table: where output is no terminal, rich would fold it at 80.
+# As wide as the table, because rich wraps at 80 columns when the output is not a terminal.
 _TABLE_WIDTH = 132
 
 
@@ -28,21 +28,21 @@ def run_session(
     plan: Plan, shape: str, checkpoints: Path, device: torch.device, dtype: str | None, seed: int,
     out: Path, progress: Console,
 ) -> bool:  # fmt: skip
-    """Measures what is planned, prints the table, writes the result file and the chart.
+    """Makes the planned measurements, prints the table, writes the result file and the chart.
 
     Args:
-        plan: what to measure.
+        plan: the measurements to make.
         shape: name of the sizes.
         checkpoints: folder of the checkpoints with random weights.
         device, dtype, seed: see `Job`.
         out: folder for the results.
-        progress: where to say what is being measured.
+        progress: console for progress.
 
     Returns:
-        whether every measurement succeeded.
+        Whether every measurement succeeded.
 
     Raises:
-        CheckpointError: the checkpoint's folder holds something else.
+        CheckpointError: the checkpoint's folder holds other files.
         OSError: a folder can't be written.
     """
     started = datetime.now(timezone.utc)
@@ -81,7 +81,7 @@ def _publish(facts: dict[str, Any], outcome: Outcome, machine: Hardware, stem: P
     table, picture = stem.with_suffix(".json"), stem.with_suffix(".png")
     write_json(table, facts, outcome.rows)
     draw(picture, outcome.rows, title, lengths)
-    console.print(f"{table} and {picture} written", markup=False, soft_wrap=True)
+    console.print(f"wrote {table} and {picture}", markup=False, soft_wrap=True)
 
 
 def _settings(plan: Plan, job: Job, shape: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The sizes that are measured, and checkpoints of these sizes with random weights, built once and kept.
+"""The measured sizes, and checkpoints of these sizes with random weights, built once and kept.
 
 Speed does not depend on the weights' values, so nothing is downloaded. `demo` is the seeded demo checkpoint; the
 others have the sizes of Meta's checkpoints of that name, EnCodec and T5 included.
@@ -33,7 +33,7 @@ from training.seeded_checkpoint import make_seeded_checkpoints, write_text_encod
 _SHAPE_FILE = "shape.json"
 _SEED = 2306
 
-# What all of Meta's MusicGen checkpoints share: EnCodec at 32 kHz, and t5-base.
+# EnCodec at 32 kHz and t5-base are the same in all of Meta's MusicGen checkpoints.
 _musicgen = partial(
     Shape, card=2048, codec_filters=64, latent=128,
     text_width=768, text_layers=12, text_heads=12, text_head_width=64, text_feed_forward=3072,
@@ -47,16 +47,16 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def ready_checkpoint(name: str, directory: Path, device: torch.device, say: Callable[[str], None]) -> Path:
-    """The checkpoint of a shape: what is there already, else built, all or nothing.
+    """Returns the checkpoint of a shape; builds it, completely or not at all, if it doesn't exist.
 
     Args:
         name: one of SHAPES.
         directory: holds a folder for each shape.
-        device: where the weights are drawn; billions of them take a minute on a CPU, a second on a GPU.
-        say: told what takes long.
+        device: draws the weights; billions of them take a minute on a CPU, a second on a GPU.
+        say: receives lines of progress.
 
     Raises:
-        CheckpointError: the folder holds something else.
+        CheckpointError: the folder holds other files.
     """
     folder = directory / name
     if folder.exists():
@@ -77,7 +77,7 @@ def ready_checkpoint(name: str, directory: Path, device: torch.device, say: Call
 
 @torch.no_grad()
 def write_random_checkpoint(folder: Path, shape: Shape, device: torch.device) -> None:
-    """Writes what MusicGen loads: language model and EnCodec as float16, as Meta's files are, T5 as float32."""
+    """Writes the files that MusicGen loads: language model and EnCodec in float16 like Meta's, T5 in float32."""
     folder.mkdir(parents=True)
     draws = torch.Generator(device).manual_seed(_SEED)
     with torch.random.fork_rng(devices=[]):
@@ -85,29 +85,29 @@ def write_random_checkpoint(folder: Path, shape: Shape, device: torch.device) ->
         write_text_encoder(folder / TEXT_ENCODER_FOLDER, shape)
         save(folder / CODEC_FILE, _codec_state(shape), codec_config(MUSIC, shape))
     config = lm_config(MUSIC, shape)
-    # Upstream's own initialization takes minutes for billions of weights: only its shapes are taken.
+    # Upstream's own initialization takes minutes for billions of weights, so only its shapes are used.
     shapes = initial_lm_state(config, shape, device="meta")
     state = {name: _initialized(name, weight, draws).half().cpu() for name, weight in shapes.items()}
     save(folder / LM_FILE, state, config)
 
 
 def _initialized(name: str, weight: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
-    """Float32 values for one weight of the language model, of upstream's standard deviations."""
+    """Draws float32 values for one weight of the language model, with upstream's standard deviations."""
     values = torch.zeros(weight.shape, device=draws.device)
     if name.endswith("bias"):
         return values
-    if weight.dim() == 1:  # a norm's
+    if weight.dim() == 1:  # a norm
         return values + 1
     deviation = weight.shape[-1] ** -0.5
     parts = name.split(".")
     if parts[:2] == ["transformer", "layers"]:
-        # Deeper layers start smaller, so that what the layers add up to stays within float16.
+        # Deeper layers start smaller, so that the sum of the layers stays within float16.
         deviation *= (2 * (int(parts[2]) + 1)) ** -0.5
     return values.normal_(0.0, deviation, generator=draws)
 
 
 def _codec_state(shape: Shape) -> dict[str, torch.Tensor]:
-    """An untrained EnCodec with random codebooks: k-means on real sounds changes what it says, not how fast."""
+    """Returns an untrained EnCodec with random codebooks, because k-means on real sounds would not change its speed."""
     codec = builders.get_compression_model(codec_config(MUSIC, shape))
     state: dict[str, torch.Tensor] = codec.state_dict()
     for name, tensor in state.items():
@@ -122,5 +122,5 @@ def _check_shape(folder: Path, shape: Shape) -> None:
     described = folder / _SHAPE_FILE
     if not described.is_file() or json.loads(described.read_text()) != asdict(shape):
         raise CheckpointError(
-            f"{folder} is not the checkpoint of this shape: give another folder with --checkpoints, or remove it"
+            f"{folder} is not the checkpoint of this shape: choose another folder with --checkpoints, or remove it"
         )

@@ -1,4 +1,4 @@
-"""What the contenders use of audiocraft and transformers; import it from here."""
+"""Names from audiocraft and transformers that contenders use; the other modules import them from here."""
 
 from audiocraft_triton.checkpoints import upstream  # noqa: F401, I001  (first: makes the imports below work)
 

@@ -1,1 +1,1 @@
-"""How many pods for how many listeners: a simulation of a fleet, on measured points."""
+"""Capacity planning: simulates how many pods a number of listeners needs, based on measurements."""

@@ -1,8 +1,8 @@
-"""`python -m capacity`: how many pods for how many listeners, and which signal to scale by.
+"""`python -m capacity`: computes how many pods a number of listeners needs, and which signal to scale by.
 
-A simulation (capacity/fleet.py) on top of what was measured on one H100 (capacity/gpu_model.py). The same seed
-gives the same numbers. Listeners ask for a clip of 10 to 30 s, listen to it, think (10 s on average, exponential), and
-ask again. Tables go to stdout, `capacity.json` to --out, a chart to --chart.
+It simulates a fleet (capacity/fleet.py) from measurements on one H100 (capacity/gpu_model.py). The same seed gives the
+same numbers. Listeners request a clip of 10 to 30 s, listen to it, think (10 s on average, exponential), and request
+the next one. Tables go to stdout, `capacity.json` to --out, a chart to --chart.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ ONE_POD = (10, 50, 100, 200, 300, 350, 400, 450, 500)
 SHORTEST, LONGEST, THINK = 10.0, 30.0, 10.0
 MEAN_CYCLE = (SHORTEST + LONGEST) / 2 + THINK
 MEAN_POSITION = FRAME_RATE * (LONGEST**3 - SHORTEST**3) / 3 / (LONGEST**2 - SHORTEST**2)
-"""Frames that a running request has behind it: the mean of L²/2 over the mean of L, L being uniform."""
+"""Frames that a running request has finished on average: the mean of L²/2 over the mean of L, for uniform L."""
 CHUNK_SECONDS = 0.5
 MAX_WAITING = 32
 WARM_UP, WATCHED = 120.0, 300.0
 PATIENCE = 1.0
-"""Seconds that 95 % of first audios may take at most."""
+"""Limit in seconds for the 95th percentile of the time to first audio."""
 STEP_UP, STEP_DOWN, STEP_END, FEW, MANY = 600.0, 2400.0, 4800.0, 200, 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """One number of listeners on one number of pods; seconds, and shares of 1."""
+    """The result for one number of listeners on one number of pods; in seconds and in shares of 1."""
 
     gpu: str
     listeners: int
@@ -65,12 +65,12 @@ class Load:
 
     @property
     def good(self) -> bool:
-        """First audio in time, nobody turned away, no stream slower than it is heard."""
+        """Whether first audio is in time, no request is rejected, and no stream is slower than real time."""
         return self.first_audio_p95 < PATIENCE and self.rejected == 0 and self.slowest_stream >= 1
 
 
 def people() -> Listeners:
-    """The listeners of all tables."""
+    """Returns the listeners of all tables."""
     return Listeners(
         clip=lambda draws: draws.uniform(SHORTEST, LONGEST),
         think=lambda draws: draws.expovariate(1 / THINK),
@@ -80,7 +80,7 @@ def people() -> Listeners:
 
 
 def load(model: PodModel, gpu: str, listeners: int, pods: int, seed: int) -> Load:
-    """Simulates seven minutes, and watches the last five."""
+    """Simulates seven minutes and evaluates the last five."""
     fleet = Fleet(model, pods, people(), seed)
     fleet.set_listeners(listeners, spread=MEAN_CYCLE)
     fleet.run(WARM_UP)
@@ -106,12 +106,12 @@ def load(model: PodModel, gpu: str, listeners: int, pods: int, seed: int) -> Loa
 
 
 def quantile(values: list[float], share: float) -> float:
-    """Of sorted values: the smallest that so many are not above."""
+    """Returns the quantile of sorted values, without interpolation."""
     return values[max(0, min(len(values) - 1, int(share * len(values))))]
 
 
 def fewest_pods(model: PodModel, gpu: str, listeners: int, seed: int, *, most_pressure: float = 1.0) -> Load:
-    """The load on as few pods as are good enough: doubles, then halves the gap."""
+    """Finds the load on the fewest pods that are good enough: doubles the number, then bisects."""
 
     def good(tried: Load) -> bool:
         return tried.good and tried.pressure <= most_pressure
@@ -120,7 +120,7 @@ def fewest_pods(model: PodModel, gpu: str, listeners: int, seed: int, *, most_pr
     while not good(best := load(model, gpu, listeners, pods, seed)):
         pods *= 2
         if pods > listeners:
-            return best  # one each is not enough: another GPU is needed
+            return best  # not good even with one pod per listener: the GPU is too slow
     too_few = pods // 2
     while best.pods - too_few > 1:
         tried = load(model, gpu, listeners, (too_few + best.pods) // 2, seed)
@@ -132,7 +132,7 @@ def fewest_pods(model: PodModel, gpu: str, listeners: int, seed: int, *, most_pr
 
 
 def scaled(model: PodModel, signal: str, seed: int) -> dict[str, Any]:
-    """An HPA through a step of the load, up and down again."""
+    """Simulates an HPA while the load steps up and down again."""
     fleet = Fleet(model, 1, people(), seed)
     reads = slot_pressure if signal == "slot pressure" else GpuUtilisation()
     scaler = Autoscaler(fleet, ScalingRules(), reads)
@@ -161,7 +161,7 @@ def scaled(model: PodModel, signal: str, seed: int) -> dict[str, Any]:
 
 
 def gpu_row(measured: Measured, gpu: Gpu, listeners: int, seed: int) -> dict[str, Any]:
-    """What one class of GPUs can do, cautiously and at best."""
+    """Returns the capacity of one class of GPUs, cautiously and at best."""
     row: dict[str, Any] = {"gpu": gpu.name, "measured": gpu is H100, "slots_by_memory": MODELS["small"].slots(gpu)}
     models = [
         pod_model(measured, gpu, mean_position=MEAN_POSITION, max_waiting=MAX_WAITING, at_best=best)
@@ -183,7 +183,7 @@ def gpu_row(measured: Measured, gpu: Gpu, listeners: int, seed: int) -> dict[str
 
 
 def simulate(counts: tuple[int, ...], seed: int) -> dict[str, Any]:
-    """All tables, as the JSON holds them."""
+    """Computes all tables, as the JSON holds them."""
     measured = Measured.of()
     model = pod_model(measured, H100, mean_position=MEAN_POSITION, max_waiting=MAX_WAITING)
     return {
@@ -213,11 +213,11 @@ def simulate(counts: tuple[int, ...], seed: int) -> dict[str, Any]:
 
 
 def main(
-    seed: Annotated[int, typer.Option(min=0, help="Of the listeners' clips and pauses.")] = 1,
-    out: Annotated[Path, typer.Option(help="The JSON file.")] = Path("capacity/capacity.json"),
-    chart: Annotated[Path, typer.Option(help="The picture.")] = Path("docs/capacity.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the listeners' clips and pauses.")] = 1,
+    out: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("capacity/capacity.json"),
+    chart: Annotated[Path, typer.Option(help="Picture to write.")] = Path("docs/capacity.png"),
 ) -> None:
-    """How many pods for how many listeners, and which signal to scale by: simulated, some minutes on one core."""
+    """Simulates how many pods a number of listeners needs, and which signal to scale by; minutes on one core."""
     result = simulate(COUNTS, seed)
     out.write_text(json.dumps(result, indent=1, allow_nan=False) + "\n")
     draw(chart, result)

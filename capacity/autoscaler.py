@@ -1,4 +1,4 @@
-"""A HorizontalPodAutoscaler on a metric of the type Pods, as Kubernetes computes it, with the chart's behaviour."""
+"""A HorizontalPodAutoscaler on a metric of type Pods, as Kubernetes computes it, with the chart's behaviour."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from capacity.fleet import Fleet, Pod
 
 @dataclass(frozen=True, slots=True)
 class ScalingRules:
-    """As in the chart's values.yaml; times in seconds.
+    """The rules in the chart's values.yaml; times in seconds.
 
     Attributes:
-        sync: how often Prometheus scrapes and the HPA decides.
-        pod_start: until a new pod takes requests.
+        sync: interval at which Prometheus scrapes and the HPA decides.
+        pod_start: time until a new pod takes requests.
     """
 
     minimum: int = 1
@@ -33,11 +33,11 @@ class ScalingRules:
 
 @dataclass(slots=True)
 class Autoscaler:
-    """Adds pods to a fleet, and takes them away.
+    """Adds pods to a fleet and removes them.
 
     Args:
-        signal: of one pod, since it was asked last.
-        history: (time, pods that exist, mean signal of those that serve).
+        signal: returns one pod's signal since its last call.
+        history: (time, number of existing pods, mean signal of the serving pods).
     """
 
     fleet: Fleet
@@ -45,7 +45,7 @@ class Autoscaler:
     signal: Callable[[Pod, float], float]
     history: list[tuple[float, int, float]] = field(default_factory=list)
     _starting: int = 0
-    _wanted: list[tuple[float, int]] = field(default_factory=list)  # of the down window
+    _wanted: list[tuple[float, int]] = field(default_factory=list)  # within the down window
     _changes: list[tuple[float, int]] = field(default_factory=list)
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class Autoscaler:
         self._decide_later()
 
     def _desired(self, signals: list[float], existing: int) -> int:
-        """The HPA's formula. A starting pod has no metric: it counts as idle on the way up, else as on target."""
+        """Applies the HPA's formula. A starting pod has no metric: it counts as idle on the way up, else on target."""
         ratio = sum(signals) / len(signals) / self.rules.target
         if abs(ratio - 1) <= self.rules.tolerance:
             return existing
@@ -104,12 +104,12 @@ class Autoscaler:
 
 
 def slot_pressure(pod: Pod, _seconds: float) -> float:
-    """(running + waiting) / slots at the moment of the scrape."""
+    """Returns (running + waiting) / slots at the moment of the scrape."""
     return pod.pressure
 
 
 class GpuUtilisation:
-    """The share of the time since the last scrape in which the GPU ran anything at all: what NVML reports."""
+    """The share of the time since the last scrape in which the GPU ran at least one kernel, as NVML reports it."""
 
     def __init__(self) -> None:
         self._busy: dict[Pod, float] = {}

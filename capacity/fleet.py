@@ -1,7 +1,7 @@
-"""Pods with slots, listeners who ask, and the load balancer between them: a simulation by events, in exact order.
+"""An event simulation of pods with slots, listeners that send requests, and the load balancer between them.
 
-Within a pod all running requests advance at one pace, which depends on how many run. So a pod has one clock of frames
-that every one of its requests shares, and its events are marks on that clock.
+Within a pod all running requests advance at one pace, which depends on their number. So a pod has one clock of frames
+that its requests share, and its events are marks on that clock.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class PodModel:
-    """What one pod can do.
+    """The capacity of one pod.
 
     Attributes:
-        slots: requests that run at once.
-        max_waiting: requests that may wait; the next one is rejected.
-        step_seconds: for 0…slots running requests, seconds that one frame of all of them takes.
-        admission_seconds: a pod lets requests in one after the other; each takes so long.
-        overhead_seconds: from asking to the first audio, what is neither waiting nor steps.
+        slots: number of requests that run at once.
+        max_waiting: number of requests that may wait; the next one is rejected.
+        step_seconds: seconds that one frame of all running requests takes, for 0…slots of them.
+        admission_seconds: duration of one admission; a pod admits requests one after the other.
+        overhead_seconds: part of the time to first audio that is neither waiting nor steps.
     """
 
     slots: int
@@ -35,13 +35,13 @@ class PodModel:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """What people do: ask for a clip, listen to it, think, ask again. Times in seconds.
+    """The behaviour of listeners: they request a clip, listen to it, think, and request the next. Times in seconds.
 
     Attributes:
         clip: draws the length of a clip.
-        think: draws a pause; who was rejected pauses too, and asks again.
-        listens: False: the pause begins once the clip is made, not once it was heard.
-        frame_rate: frames of a second of audio.
+        think: draws a pause; a rejected listener also pauses before the next request.
+        listens: whether the pause begins after the clip was heard; otherwise it begins once the clip is generated.
+        frame_rate: frames per second of audio.
         first_frames: frames until the first chunk of audio.
     """
 
@@ -54,15 +54,15 @@ class Listeners:
 
 @dataclass(slots=True)
 class Request:
-    """One clip that a listener asked for."""
+    """One request of a listener for a clip."""
 
     listener: int
     asked: float
     seconds: float
     frames: float
-    started: float = 0.0  # when it got its slot
-    delay: float = 0.0  # of its first audio, beyond the steps: admission and overhead
-    first_audio: float = 0.0  # when that was there
+    started: float = 0.0  # time at which it got its slot
+    delay: float = 0.0  # part of its time to first audio beyond the steps: admission and overhead
+    first_audio: float = 0.0  # time of its first audio
 
 
 @dataclass(slots=True, eq=False)
@@ -71,17 +71,17 @@ class Pod:
 
     model: PodModel
     now: float = 0.0
-    clock: float = 0.0  # frames that each of its running requests has advanced, since ever
+    clock: float = 0.0  # frames that a request running from the start would have advanced
     running: int = 0
     waiting: deque[Request] = field(default_factory=deque)
     marks: list[tuple[float, int, bool, Request]] = field(default_factory=list)  # (clock, order, is the end, request)
-    admitted: float = 0.0  # when the last admission ends
+    admitted: float = 0.0  # end of the last admission
     busy: float = 0.0
     slot_seconds: float = 0.0
     version: int = 0
 
     def advance(self, now: float) -> None:
-        """Lets time pass."""
+        """Advances the pod's clock and integrals to `now`."""
         passed = now - self.now
         if self.running:
             self.clock += passed / self.model.step_seconds[self.running]
@@ -90,7 +90,7 @@ class Pod:
         self.now = now
 
     def next_mark(self) -> float:
-        """When something happens here, if nobody comes."""
+        """Returns the time of the next mark, if no further request arrives."""
         if not self.marks:
             return float("inf")
         return self.now + max(0.0, self.marks[0][0] - self.clock) * self.model.step_seconds[self.running]
@@ -103,7 +103,7 @@ class Pod:
 
 @dataclass(slots=True)
 class Outcome:
-    """What was seen: (time of asking, seconds) each."""
+    """The observations, each as (time of the request, seconds)."""
 
     first_audio: list[tuple[float, float]] = field(default_factory=list)
     queued: list[tuple[float, float]] = field(default_factory=list)  # seconds until a slot
@@ -115,10 +115,10 @@ class Fleet:
     """Simulates listeners and pods.
 
     Args:
-        model: of every pod.
-        pods: at the start.
-        listeners: what they do.
-        seed: of their lengths and pauses, which depend on nothing else: more pods meet the same people.
+        model: capacity of every pod.
+        pods: number of pods at the start.
+        listeners: their behaviour.
+        seed: for their lengths and pauses, which depend on nothing else: any number of pods meets the same listeners.
     """
 
     def __init__(self, model: PodModel, pods: int, listeners: Listeners, seed: int) -> None:
@@ -135,11 +135,11 @@ class Fleet:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
 
     def at(self, time: float, action: Callable[[], None]) -> None:
-        """Plans something."""
+        """Schedules an action."""
         heapq.heappush(self._events, (time, next(self._order), action))
 
     def run(self, until: float) -> None:
-        """Lets everything happen until then, in order of time."""
+        """Runs all actions up to a time, in order."""
         while self._events and self._events[0][0] <= until:
             self.now, _, action = heapq.heappop(self._events)
             action()
@@ -148,7 +148,7 @@ class Fleet:
             pod.advance(until)
 
     def set_listeners(self, count: int, spread: float) -> None:
-        """So many are there from now on. New ones ask first within `spread` seconds; who is too many asks no more."""
+        """Sets the number of listeners. New ones send their first request within `spread` seconds; excess ones stop."""
         known = len(self._random)
         self._random += [random.Random(self._seed * 1_000_003 + number) for number in range(known, count)]
         newcomers = range(self._present, count)
@@ -157,11 +157,11 @@ class Fleet:
             self._asks_at(self.now + self._random[listener].uniform(0.0, spread), listener)
 
     def add_pod(self) -> None:
-        """One more takes requests."""
+        """Adds a pod that takes requests."""
         self.pods.append(Pod(self._model, now=self.now))
 
     def remove_pod(self) -> Pod:
-        """The newest takes no more requests; what it has it finishes."""
+        """Removes the newest pod: it takes no more requests, but finishes those that it has."""
         return self.pods.pop()
 
     def _asks_at(self, time: float, listener: int) -> None:
@@ -191,7 +191,7 @@ class Fleet:
         admission = pod.admitted - self.now
         first = min(request.frames, self._habits.first_frames)
         order = next(self._order)
-        # Its own admission delays a request's audio; its slot is taken meanwhile, so its frames count from now on.
+        # The admission delays the request's audio, but the slot is taken meanwhile, so its frames count from now on.
         request.delay = admission + pod.model.overhead_seconds
         pod.running += 1
         heapq.heappush(pod.marks, (pod.clock + first, order, False, request))
@@ -206,7 +206,7 @@ class Fleet:
 
     def _mark(self, pod: Pod, version: int) -> None:
         if version != pod.version:
-            return  # the pace has changed since this was planned
+            return  # the pace has changed since this mark was scheduled
         pod.advance(self.now)
         mark, _, ends, request = heapq.heappop(pod.marks)
         pod.clock = max(pod.clock, mark)

@@ -1,12 +1,13 @@
-"""What one pod can do on one GPU: measured for an H100, computed for the rest.
+"""The capacity of one pod on one GPU: measured for an H100, computed for other GPUs.
 
-A frame (1/50 s of audio, of all running requests) is timed by the benchmark through Triton: wall time over frames, with
-EnCodec and all. Two things are computed, not measured:
+The benchmark through Triton times a frame (1/50 s of audio for all running requests): wall time over frames, including
+EnCodec. Two effects are computed, not measured:
 
-- Clips longer than the benchmark's 10 s read more keys and values. All that a step takes longer with more slots is
-  put down to that reading, and grows with the mean position: a cautious view.
-- Another GPU is slower by its memory bandwidth. Cautiously the whole step is. At best only what surely moves memory
-  is, weights, keys and values; a small model's step is mostly launches, which no bandwidth hurries.
+- Clips longer than the benchmark's 10 s read more keys and values. The model attributes all the time that a step takes
+  longer with more slots to that reading, and scales it with the mean position: a cautious assumption.
+- Another GPU is slower in proportion to its memory bandwidth. Cautiously, the whole step is. At best, only the part
+  that surely moves memory (weights, keys and values) is: a small model's step is mostly kernel launches, which don't
+  depend on bandwidth.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from capacity.fleet import PodModel
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
 FRAME_RATE = 50.0
 HALF = 2
-"""Bytes of a float16."""
+"""Size of a float16 in bytes."""
 GIB, GB = 2**30, 1e9
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """The decoder of a checkpoint. `columns`: of a window, its frames and the delay pattern's 3."""
+    """The decoder of a checkpoint. `columns`: length of a window, its frames and the delay pattern's 3."""
 
     layers: int
     width: int
@@ -35,23 +36,23 @@ class ModelShape:
 
     @property
     def slot_bytes(self) -> int:
-        """Caches of one slot: keys and values of each layer, self- and cross-attention, both rows."""
+        """Returns the size of one slot's caches: each layer's keys and values, self- and cross-attention, both rows."""
         return slot_bytes(self.layers, self.width, self.columns, itemsize=HALF)
 
     @property
     def weight_bytes(self) -> int:
-        """Of the transformer: attention (4), cross-attention (4) and feed-forward (8) matrices of width², codebooks."""
+        """Returns the transformer's size: 4 attention, 4 cross-attention, 8 feed-forward width² matrices, codebooks."""
         return (16 * self.layers * self.width**2 + 8 * 2048 * self.width) * HALF
 
     def slots(self, gpu: Gpu) -> int:
-        """How many the engine takes by itself on a GPU that it has alone."""
+        """Returns the number of slots that the engine chooses on a GPU that it has for itself."""
         free = gpu.memory_gib * GIB - self.weight_bytes
         return fitting_slots(free, self.slot_bytes) if free > self.slot_bytes else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A class of GPUs, by its maker's data sheet: usable memory, and bandwidth in GB/s."""
+    """A class of GPUs, from its maker's data sheet: usable memory, and bandwidth in GB/s."""
 
     name: str
     memory_gib: float
@@ -77,14 +78,14 @@ GPUS = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Points of the benchmark of musicgen-small on one H100, through Triton.
+    """Results of the benchmark of musicgen-small on one H100, through Triton.
 
     Attributes:
-        frame_seconds: requests at once -> seconds of a frame of all.
-        slot_seconds: of the engine's step, what one more slot costs, at the benchmark's mean position.
-        mean_position: frames that a request of the benchmark has behind it, on average.
-        overhead_seconds: of the first audio of one stream, what is not steps.
-        admission_seconds: by which each of several streams that come at once delays the next.
+        frame_seconds: number of concurrent requests -> seconds that one frame of all of them takes.
+        slot_seconds: cost of one more slot in the engine's step, at the benchmark's mean position.
+        mean_position: frames that a request of the benchmark has finished, on average.
+        overhead_seconds: part of one stream's time to first audio that is not steps.
+        admission_seconds: delay that each of several simultaneous streams adds to the next.
     """
 
     frame_seconds: dict[int, float]
@@ -116,18 +117,18 @@ class Measured:
         return cls(frame, slot, seconds * FRAME_RATE / 2, overhead - admission, admission)
 
     def frame(self, running: int, mean_position: float) -> float:
-        """Seconds of a frame of `running` requests that have so many frames behind them, on average."""
+        """Returns the seconds that one frame of `running` requests takes at their mean position."""
         longer = self.slot_seconds * (mean_position / self.mean_position - 1)
         return interpolate(self.frame_seconds, running) + max(0.0, longer) * running
 
 
 def first_frames(chunk_seconds: float) -> float:
-    """Frames until the first chunk is there: its own, and the delay pattern's 3."""
+    """Returns the frames until the first chunk is complete: its own, and the delay pattern's 3."""
     return chunk_seconds * FRAME_RATE + 3
 
 
 def interpolate(points: dict[int, float], at: int) -> float:
-    """Straight lines between the points; beyond the last, the last line goes on."""
+    """Interpolates linearly between the points; extends the last line beyond the last point."""
     known = sorted(points)
     upper = next((n for n in known[1:] if n >= at), known[-1])
     lower = known[known.index(upper) - 1]
@@ -142,7 +143,7 @@ def pod_model(
     max_waiting: int,
     at_best: bool = False,
 ) -> PodModel:
-    """musicgen-small on a GPU. `at_best` as the module's text says; for an H100 there is no difference."""
+    """Models a pod with musicgen-small on a GPU. The module explains `at_best`, which changes nothing for an H100."""
     shape = MODELS["small"]
     slots = shape.slots(gpu)
     slower = H100.bandwidth / gpu.bandwidth

@@ -1,4 +1,4 @@
-"""The capacity simulation's tables and picture."""
+"""Renders the tables and the picture of the capacity simulation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLORS = {"slot pressure": "#0072B2", "GPU utilisation": "#D55E00"}
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """All tables."""
+    """Renders all tables as Markdown."""
     return "\n\n".join(
         f"{title}\n\n{_table(head, rows)}"
         for title, head, rows in (

@@ -2,7 +2,7 @@
 
     python export/discriminators.py my_discriminators models/repository
 
-`audiocraft-triton export` does this together with EnCodec, and only where it is needed.
+`audiocraft-triton export` exports these together with EnCodec, and only if the export is out of date.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python export/encodec.py facebook/musicgen-small models/repository
 
-`audiocraft-triton export` does this together with the discriminators, and only where it is needed.
+`audiocraft-triton export` exports it together with the discriminators, and only if the export is out of date.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Who is measured: the engine alone, the engine behind Triton, audiocraft and transformers."""
+"""The measured contenders: the engine alone, the engine behind Triton, audiocraft and transformers."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ CONTENDERS: Mapping[str, str] = {
 
 
 def contender_opener(name: str) -> Callable[[Job], AbstractContextManager[Contender]]:
-    """What loads a contender and frees it at the end. Imported on use: one that can't be imported harms no other."""
+    """Returns the context manager that loads a contender and frees it at the end.
+
+    It imports the contender's module on use, so that a failing import does not affect other contenders.
+    """
     opener: Callable[[Job], AbstractContextManager[Contender]] = import_module(CONTENDERS[name]).opened
     return opener

@@ -1,4 +1,4 @@
-"""audiocraft's own `MusicGen.generate`, loaded by its own loader: all requests in one batch, EnCodec included."""
+"""audiocraft's `MusicGen.generate` with audiocraft's own loader: all requests in one batch, EnCodec included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.architecture import FRAME_RATE, TEXT_ENCODER_FOLDER
 
 @contextmanager
 def opened(job: Job) -> Iterator[AudiocraftBatch]:
-    """Loads the checkpoint, in the precision that audiocraft chooses for the device."""
+    """Loads the checkpoint in the precision that audiocraft chooses for the device."""
     yield AudiocraftBatch(_load(job.checkpoint.resolve(), job.device), job)
 
 
@@ -48,7 +48,7 @@ class AudiocraftBatch:
 
 
 def _load(checkpoint: Path, device: torch.device) -> MusicGen:
-    """Upstream's loader takes the T5 by a name from its list only, and looks for it from the working directory."""
+    """Loads the model; upstream accepts only a T5 name from its list and looks it up from the working directory."""
     if TEXT_ENCODER_FOLDER not in T5Conditioner.MODELS:
         T5Conditioner.MODELS.append(TEXT_ENCODER_FOLDER)
     T5Conditioner.MODELS_DIMS[TEXT_ENCODER_FOLDER] = T5Config.from_pretrained(checkpoint / TEXT_ENCODER_FOLDER).d_model

@@ -1,4 +1,4 @@
-"""What every contender is asked, and what it answers."""
+"""The interface of every contender: the job, and the clips that it returns."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PROMPTS = (
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What contenders are measured on.
+    """The model and settings that contenders are measured with.
 
     Attributes:
         checkpoint: folder in audiocraft's layout.
         shape: its sizes.
         device: "cpu" or "cuda".
-        dtype: what to compute in, "float32", "bfloat16" or "float16"; None: each contender's own choice.
-        seed: of the first request; the others' follow it.
+        dtype: precision of the computation, "float32", "bfloat16" or "float16"; None: each contender's own choice.
+        seed: seed of the first request; the others' seeds follow it.
     """
 
     checkpoint: Path
@@ -38,19 +38,19 @@ class Job:
     seed: int
 
     def prompts(self, requests: int) -> list[str]:
-        """A text for each request."""
+        """Returns a text for each request."""
         return [_PROMPTS[index % len(_PROMPTS)] for index in range(requests)]
 
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """What one run made.
+    """The clips of one run.
 
     Attributes:
         waveforms: float32 [samples] of each request.
         sample_rate: Hz.
         wall_seconds: from the requests' common start until the last one's samples are in this process's memory.
-        step_seconds: of one decoding step, over all requests at once; None where it was not observed.
+        step_seconds: duration of one decoding step for all requests together; None if it was not observed.
     """
 
     waveforms: list[NDArray[np.float32]]
@@ -60,34 +60,34 @@ class Clips:
 
 
 class Contender(Protocol):
-    """Makes clips; whoever opened it closes it."""
+    """Makes clips; its opener also closes it."""
 
     @property
     def description(self) -> str:
-        """How it runs: precision, slots, version."""
+        """How the contender runs: precision, slots, version."""
 
     @property
     def versions(self) -> dict[str, str]:
-        """Of the software that is this contender's own."""
+        """The versions of the software that only this contender uses."""
 
     def generate(self, requests: int, seconds: float) -> Clips:
-        """That many requests at once, each for a whole clip of `seconds`."""
+        """Makes `requests` concurrent requests, each for a whole clip of `seconds`."""
 
 
 @runtime_checkable
 class StreamingContender(Contender, Protocol):
-    """Hands out audio while it is still generating."""
+    """Returns audio while it is still generating."""
 
     def first_audio(self, requests: int, seconds: float, chunk_seconds: float) -> list[float]:
-        """That many streams at once, each read to its end: seconds from asking to the first chunk, one a stream."""
+        """Reads `requests` concurrent streams to their ends; returns each one's seconds from request to first chunk."""
 
 
 def precision(job: Job) -> str:
-    """What the engine and transformers compute in: as asked, else float16 on a GPU and float32 on a CPU."""
+    """Returns the precision of the engine and transformers: the job's, else float16 on a GPU and float32 on a CPU."""
     return job.dtype or ("float16" if job.device.type == "cuda" else "float32")
 
 
 def finish(device: torch.device) -> None:
-    """Waits for what was launched on a GPU."""
+    """Waits for all work launched on a GPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""The engine in this process: requests are submitted from plain Python, each by a thread of its own."""
+"""The engine in this process: plain Python submits the requests, each from its own thread."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from benchmarks.contenders.contender import Clips, Job, precision
 from benchmarks.measure import at_once
 
 _MAX_WAITING = 1024
-"""More than are ever measured at once: nobody is turned away here."""
+"""More than any measured number of requests, so that none is rejected."""
 _SWITCH_SECONDS = 0.0005
-"""As the served engine sets it: callers' threads hold the engine's up for 5 ms otherwise."""
+"""The served engine's setting; otherwise the callers' threads delay the engine's thread for 5 ms."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The engine as callers meet it: a tritonserver of its own, gRPC, one connection, each request from its own thread."""
+"""The engine as clients use it: a separate tritonserver, gRPC on one connection, each request from its own thread."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from training.architecture import FRAME_RATE
 
 _MODELS = ("musicgen", "musicgen_stream")
 _TIMEOUT = 600.0
-"""Seconds that an answer may take: a server that hangs costs its own numbers, not the whole run."""
+"""Timeout of a response in seconds, so that a server that hangs loses its own figures and not the whole run."""
 
 
 @contextmanager
 def opened(job: Job) -> Iterator[ThroughTriton]:
-    """Starts a server that has the music models alone; stops it at the end."""
+    """Starts a server with only the music models; stops it at the end."""
     environment = {"AUDIOCRAFT_MUSICGEN_CHECKPOINT": str(job.checkpoint.resolve())}
     if job.dtype is not None:
         environment["AUDIOCRAFT_MUSICGEN_DTYPE"] = job.dtype
@@ -60,7 +60,7 @@ class ThroughTriton:
     def description(self) -> str:
         return (
             f"tritonserver {self.versions['tritonserver']} in its own process with the engine's default settings, "
-            "gRPC on one connection; a wav file is asked for"
+            "gRPC on one connection; requests ask for a wav file"
         )
 
     def generate(self, requests: int, seconds: float) -> Clips:
@@ -79,7 +79,7 @@ class ThroughTriton:
         ]
 
     def _wav_file(self, text: str, index: int, seconds: float) -> bytes:
-        # As `client.music` asks, but for the finished file, which is what callers over HTTP and curl take.
+        # The request of `client.music`, except that it asks for the finished file, as HTTP and curl clients do.
         call = calls.generate("music", text, {"duration": seconds, "seed": self._job.seed + index})
         answer = self._transport.infer(call.model, call.tensors(self._datatypes), ("audio",))
         return bytes(answer["audio"][0])

@@ -1,6 +1,6 @@
 """transformers' MusicgenForConditionalGeneration of the same sizes: all requests in one batch, EnCodec included.
 
-Its weights are random ones of its own, not the checkpoint's: speed does not depend on their values.
+It has its own random weights instead of the checkpoint's, because speed does not depend on their values.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from training.architecture import CODEBOOKS, FRAME_RATE, MUSIC, TEXT_ENCODER_FOL
 
 @contextmanager
 def opened(job: Job) -> Iterator[TransformersBatch]:
-    """Builds the model on the device itself: on a CPU, billions of weights would take minutes."""
-    logging.set_verbosity_error()  # it warns of its own token for silence, which is one past the codebook
+    """Builds the model directly on the device, because billions of weights would take minutes on a CPU."""
+    logging.set_verbosity_error()  # it warns about its own token for silence, which is one past the codebook
     torch.manual_seed(job.seed)
     with torch.device(job.device):
         model = MusicgenForConditionalGeneration(_config(job))
@@ -59,7 +59,7 @@ class TransformersBatch:
         )
 
     def generate(self, requests: int, seconds: float) -> Clips:
-        # The later codebooks end that many steps after the first.
+        # The last codebook ends this many steps after the first.
         steps = round(seconds * FRAME_RATE) + CODEBOOKS - 1
         torch.manual_seed(self._job.seed)
         finish(self._job.device)

@@ -1,4 +1,4 @@
-"""Untrusted audio files: what is read, what is refused and why; and files that are written."""
+"""Reading untrusted audio files, or refusing them with a reason; and writing files."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from audiocraft_triton.contract.parameters import FORMATS
 
 
 def sine(seconds: float = 1.0, rate: int = 16_000, channels: int = 1, frequency: float = 440.0) -> Any:
-    """float32 [channels, samples]: channel n at half the loudness of channel n - 1."""
+    """Returns float32 [channels, samples]; channel n has half the amplitude of channel n - 1."""
     time = np.arange(int(seconds * rate)) / rate
     tone = 0.5 * np.sin(2 * np.pi * frequency * time)
     return np.stack([tone / 2**channel for channel in range(channels)]).astype(np.float32)
 
 
 def encode(samples: Any, rate: int = 16_000, container: str = "WAV", subtype: str = "PCM_16") -> bytes:
-    """A file of [channels, samples], written by libsndfile and not by the code under test."""
+    """Encodes [channels, samples] with libsndfile instead of the code under test."""
     buffer = io.BytesIO()
     soundfile.write(buffer, samples.T, rate, format=container, subtype=subtype)
     return buffer.getvalue()
 
 
 def with_sizes(wav: bytes, riff: int, data: int) -> bytes:
-    """The same WAV with other sizes in its RIFF and data headers."""
+    """Returns the same WAV with other sizes in its RIFF and data headers."""
     at = wav.index(b"data")
     return wav[:4] + struct.pack("<I", riff) + wav[8 : at + 4] + struct.pack("<I", data) + wav[at + 8 :]
 
 
 def cut(file: bytes) -> bytes:
-    """The first two thirds."""
+    """Returns the first two thirds of a file."""
     return file[: len(file) * 2 // 3]
 
 
@@ -97,7 +97,7 @@ def test_a_long_file_is_refused_by_its_header_before_it_is_decoded(monkeypatch: 
         read_audio(file)
 
 
-def test_a_file_over_the_size_limit_is_refused_unopened(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_over_the_size_limit_is_refused_without_opening_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audio_files.soundfile, "SoundFile", None)  # opening it would be a TypeError
     with pytest.raises(InvalidRequest, match="'67,108,865 bytes': is over the limit of 67,108,864 bytes"):
         read_audio(bytes(MAX_FILE_BYTES + 1))
@@ -112,7 +112,7 @@ def test_a_wav_from_a_pipe_with_unknown_size_is_read_whole(size: int) -> None:
     np.testing.assert_array_equal(samples, expected)
 
 
-def test_a_flac_from_a_pipe_without_its_length_is_refused_with_what_to_do() -> None:
+def test_a_flac_from_a_pipe_without_its_length_is_refused_with_a_remedy() -> None:
     flac = bytearray(encode(sine(), container="FLAC"))
     rate_to_total = int.from_bytes(flac[18:26], "big")
     assert rate_to_total % 2**36 == 16_000  # the header's number of samples
@@ -123,7 +123,7 @@ def test_a_flac_from_a_pipe_without_its_length_is_refused_with_what_to_do() -> N
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"RIFF\xff\xff\xff\xffWAVEfmt ", b"fLaC\0\0\0\x22", b"OggS\0\2"]))
 @settings(max_examples=150, deadline=None)
-def test_arbitrary_bytes_are_refused_and_never_break_the_reader(data: bytes, start: bytes) -> None:
+def test_arbitrary_bytes_are_refused_and_never_crash_the_reader(data: bytes, start: bytes) -> None:
     _read_or_refuse(start + data)
 
 
@@ -172,7 +172,7 @@ def test_a_written_file_reads_back_at_its_rate_channels_and_pitch(format: str, r
     assert samples.shape[1] == rate or format == "mp3"  # an mp3 is padded to whole blocks
     assert abs(samples.shape[1] - rate) < 2 * 1152
     middle, expected = samples[:, rate // 4 : rate // 4 * 3], wave[:, rate // 4 : rate // 4 * 3]
-    loudest = np.abs(np.fft.rfft(middle[0])).argmax() * 2  # half a second: 2 Hz a bin
+    loudest = np.abs(np.fft.rfft(middle[0])).argmax() * 2  # half a second: 2 Hz per bin
     assert loudest == 440
     np.testing.assert_allclose(middle.std(axis=1), expected.std(axis=1), rtol=0.05)
     if format in ("wav", "flac"):
@@ -180,7 +180,7 @@ def test_a_written_file_reads_back_at_its_rate_channels_and_pitch(format: str, r
 
 
 def test_pcm_f32_is_the_waveform_itself_interleaved() -> None:
-    wave = np.random.default_rng(3).normal(0, 2, (2, 999)).astype(np.float32)  # over full scale too
+    wave = np.random.default_rng(3).normal(0, 2, (2, 999)).astype(np.float32)  # also above full scale
     data = write_audio(wave, 16_000, "pcm_f32")
     np.testing.assert_array_equal(np.frombuffer(data, "<f4").reshape(-1, 2).T, wave)
 

@@ -1,4 +1,4 @@
-"""Resampling and channels as audiocraft does them, and windows that no padding touches."""
+"""Resampling and channel conversion as in audiocraft, and windows without padding."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_conversion_equals_audiocrafts_bit_for_bit(
     np.testing.assert_array_equal(converted, convert_audio(torch.from_numpy(wave), rate, to_rate, to_channels).numpy())
 
 
-def test_conversion_leaves_its_input_as_it_was() -> None:
+def test_conversion_does_not_change_its_input() -> None:
     wave = noise(2, 500)
     before = wave.copy()
     convert(wave, 44_100, 32_000, 1)
@@ -53,7 +53,7 @@ def test_an_odd_rate_is_quick_and_keeps_the_pitch() -> None:
     wave = np.sin(2 * np.pi * 1000 * np.arange(3 * rate) / rate, dtype=np.float32)[None]
     start = time.process_time()
     converted = convert(wave, rate, 32_000, 1)
-    assert time.process_time() - start < 5  # audiocraft's way: 5.6 GB of filters
+    assert time.process_time() - start < 5  # audiocraft would need 5.6 GB of filters
     assert abs(converted.shape[1] - 96_000) <= 1
     second = converted[0, 32_000:64_000]
     assert np.abs(np.fft.rfft(second)).argmax() == 1000
@@ -62,7 +62,7 @@ def test_an_odd_rate_is_quick_and_keeps_the_pitch() -> None:
 
 @pytest.mark.parametrize("rate", [4_000, 32_000, 44_100, 44_101, 191_999, 192_000])
 @pytest.mark.parametrize("to_rate", [16_000, 32_000])
-def test_a_clip_of_1_sample_stays_a_clip(rate: int, to_rate: int) -> None:
+def test_a_clip_of_1_sample_is_never_empty(rate: int, to_rate: int) -> None:
     converted = convert(np.full((1, 1), 0.5, np.float32), rate, to_rate, 1)
     assert converted.shape[0] == 1
     assert converted.shape[1] >= 1
@@ -70,7 +70,7 @@ def test_a_clip_of_1_sample_stays_a_clip(rate: int, to_rate: int) -> None:
 
 
 @given(st.integers(1, 2000), st.integers(1, 400))
-def test_windows_have_one_length_cover_every_sample_and_end_with_the_clip(samples: int, window: int) -> None:
+def test_windows_have_equal_lengths_cover_every_sample_and_end_with_the_clip(samples: int, window: int) -> None:
     clip = np.arange(samples, dtype=np.float32)[None]
     windows = cut_windows(clip, window)
     count = max(1, -(-samples // window))
@@ -84,7 +84,7 @@ def test_windows_have_one_length_cover_every_sample_and_end_with_the_clip(sample
 
 
 @given(st.integers(1, 99))
-def test_a_clip_shorter_than_a_window_is_repeated_up_to_it(samples: int) -> None:
+def test_a_clip_shorter_than_a_window_is_repeated_to_its_length(samples: int) -> None:
     clip = np.arange(samples, dtype=np.float32)[None]
     (window,) = cut_windows(clip, 100)
     np.testing.assert_array_equal(window[0], np.arange(100) % samples)
@@ -96,6 +96,6 @@ def test_a_conversion_out_of_bounds_is_refused(rate: int, channels: int, field: 
         convert(np.zeros((1, 100), np.float32), 32_000, rate, channels)
 
 
-def test_channels_that_a_clip_does_not_have_are_refused() -> None:
+def test_more_channels_than_a_clip_has_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="channels=4: can't be made from 2"):
         convert(np.zeros((2, 100), np.float32), 32_000, 32_000, 4)

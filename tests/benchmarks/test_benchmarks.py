@@ -1,4 +1,4 @@
-"""The benchmark: its command runs end to end and says what it measured. How fast anything was is never asserted."""
+"""The benchmark's command runs end to end and reports its measurements. No test asserts a speed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that holds the demo's checkpoint."""
+    """A folder with the demo checkpoint."""
     folder = tmp_path_factory.mktemp("benchmark-checkpoints")
     ready_checkpoint("demo", folder, CPU, say=lambda _text: None)
     return folder
@@ -52,7 +52,7 @@ def run_command(checkpoints: Path, out: Path, *arguments: str) -> subprocess.Com
     )  # fmt: skip
 
 
-def test_the_command_leaves_a_table_a_result_file_and_a_chart(checkpoints: Path, tmp_path: Path) -> None:
+def test_the_command_writes_a_table_a_result_file_and_a_chart(checkpoints: Path, tmp_path: Path) -> None:
     names = ["engine", "audiocraft", "transformers"]
     done = run_command(
         checkpoints, tmp_path, "--requests", "1,2", "--seconds", "0.4", "--audiocraft-seconds", "0.2",
@@ -112,7 +112,7 @@ def test_triton_is_measured_through_a_real_server(checkpoints: Path, tmp_path: P
 
 
 class Sleepless:
-    """A contender that makes silence at once, and fails at 2."""
+    """A contender that makes silence without delay, and fails for two requests."""
 
     description = "silence"
     versions: dict[str, str] = {}  # noqa: RUF012
@@ -126,11 +126,11 @@ class Sleepless:
 
 @contextmanager
 def opened(_job: object) -> Iterator[Sleepless]:
-    """What `contender_opener` looks for in a contender's module: here, this one."""
+    """The function that `contender_opener` looks for in a contender's module, which is this module here."""
     yield Sleepless()
 
 
-def test_one_failure_costs_its_own_numbers_only(
+def test_a_failing_contender_loses_only_its_own_figures(
     checkpoints: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(contenders, "CONTENDERS", {**contenders.CONTENDERS, "engine": "absent", "triton": __name__})
@@ -195,7 +195,7 @@ def test_short_runs_are_repeated_and_long_ones_are_not(monkeypatch: pytest.Monke
     assert repeated(lambda: run(60.0)) == [60.0]
 
 
-def test_callers_start_together_and_the_first_failure_is_told() -> None:
+def test_calls_start_together_and_the_first_failure_is_raised() -> None:
     results, seconds = at_once([lambda: "a", lambda: "b"])
     assert results == ["a", "b"]
     assert seconds > 0
@@ -207,7 +207,7 @@ def test_callers_start_together_and_the_first_failure_is_told() -> None:
         at_once([lambda: "a", fail])
 
 
-def test_ratios_compare_equal_numbers_of_requests_only() -> None:
+def test_ratios_compare_only_equal_numbers_of_requests() -> None:
     def row(contender: str, requests: int, realtime: float) -> Row:
         return Row(contender, requests, 10.0, Throughput(1.0, [1.0], None, realtime, realtime / requests))
 
@@ -217,7 +217,7 @@ def test_ratios_compare_equal_numbers_of_requests_only() -> None:
     assert [each.cost_percent for each in rows] == pytest.approx([None, 20.0, None, None])
 
 
-def test_a_checkpoint_is_built_once_and_never_written_over(checkpoints: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_is_built_once_and_never_overwritten(checkpoints: Path, tmp_path: Path) -> None:
     told: list[str] = []
     assert ready_checkpoint("demo", checkpoints, CPU, told.append) == checkpoints / "demo"
     assert told == []
@@ -231,7 +231,7 @@ def test_a_checkpoint_is_built_once_and_never_written_over(checkpoints: Path, tm
 
 def test_random_weights_of_a_large_shape_give_finite_sound(tmp_path: Path) -> None:
     folder = tmp_path / "cut"
-    # Two of its 24 layers, and one of the text encoder's 12: the widths are what could overflow.
+    # Two of its 24 layers and one of the text encoder's 12, because only the widths could cause an overflow.
     write_random_checkpoint(folder, dataclasses.replace(SHAPES["small"], layers=2, text_layers=1), CPU)
     checkpoint = resolve(str(folder))
     lm = load_lm(checkpoint, CPU)
@@ -244,5 +244,5 @@ def test_random_weights_of_a_large_shape_give_finite_sound(tmp_path: Path) -> No
     assert sound.shape == (2, 1, 6400)
     assert sound.isfinite().all()
     assert sound.std() > 1e-3
-    # Far from float16's limit, and not flat.
+    # Far below float16's limit, and not silent.
     assert 0.1 < float(torch.cat([each.flatten() for each in logits]).abs().max()) < 1000

@@ -1,4 +1,4 @@
-"""The capacity simulation: the same every time, true to what was measured, and right where theory knows the answer."""
+"""The capacity simulation is deterministic, and agrees with the measurements and with queueing theory."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ MEASURED = Measured.of()
 
 @pytest.fixture(scope="module")
 def model() -> PodModel:
-    """An H100 under the tables' load."""
+    """A pod on an H100 under the tables' load."""
     return pod_model(MEASURED, H100, mean_position=capacity.MEAN_POSITION, max_waiting=capacity.MAX_WAITING)
 
 
 def all_at_once(requests: int, seconds: float, chunk_seconds: float) -> Fleet:
-    """What the benchmark does: so many clips of one length, asked for in one moment, on one H100."""
+    """Runs the benchmark's load: `requests` simultaneous requests for clips of one length, on one H100."""
     pod = pod_model(MEASURED, H100, mean_position=MEASURED.mean_position, max_waiting=0)
     people = Listeners(lambda _: seconds, lambda _: 1e9, listens=False, first_frames=first_frames(chunk_seconds))
     fleet = Fleet(pod, 1, people, seed=1)
@@ -49,7 +49,7 @@ def all_at_once(requests: int, seconds: float, chunk_seconds: float) -> Fleet:
 
 
 @pytest.mark.parametrize("requests", [1, 8, 32, 64])
-def test_throughput_is_the_measured_one(requests: int) -> None:
+def test_throughput_equals_the_measured_one(requests: int) -> None:
     rows = json.loads((RESULTS / "h100-small.json").read_text())["results"]
     measured = next(r["throughput"] for r in rows if r["contender"] == "triton" and r["requests"] == requests)
     pod = all_at_once(requests, seconds=10.0, chunk_seconds=0.2).pods[0]
@@ -57,7 +57,7 @@ def test_throughput_is_the_measured_one(requests: int) -> None:
 
 
 @pytest.mark.parametrize("requests", [1, 16])
-def test_first_audio_is_the_measured_one(requests: int) -> None:
+def test_first_audio_equals_the_measured_one(requests: int) -> None:
     rows = json.loads((RESULTS / "h100-small.json").read_text())["results"]
     measured = next(
         r["first_audio"] for r in rows if r["contender"] == "triton" and r["requests"] == requests and r["first_audio"]
@@ -68,16 +68,16 @@ def test_first_audio_is_the_measured_one(requests: int) -> None:
 
 
 @pytest.mark.parametrize(("name", "slots"), [("medium", 46), ("large", 33)])
-def test_computed_slots_are_those_that_the_engine_took(name: str, slots: int) -> None:
+def test_computed_slots_equal_those_that_the_engine_chose(name: str, slots: int) -> None:
     content = json.loads((RESULTS / f"h100-{name}.json").read_text())
     assert f"{slots} requests at once" in content["contenders"]["engine"]
-    assert MODELS[name].slots(H100) == pytest.approx(slots, abs=1)  # the codec and T5 take a little
+    assert MODELS[name].slots(H100) == pytest.approx(slots, abs=1)  # the codec and T5 take some memory
 
 
-def test_waiting_is_that_of_queueing_theory() -> None:
-    """M/M/c with finitely many sources: the machine-repair model, whose waiting time is known exactly."""
+def test_waiting_agrees_with_queueing_theory() -> None:
+    """The queue is M/M/c with finitely many sources: the machine-repair model, whose waiting time is known exactly."""
     servers, sources, service, think = 4, 40, 2.0, 18.0
-    steady = PodModel(servers, sources, (0.0, *[0.02] * servers))  # a frame of 0.02 s however many run
+    steady = PodModel(servers, sources, (0.0, *[0.02] * servers))  # a frame takes 0.02 s for any number of requests
     people = Listeners(
         lambda draws: draws.expovariate(1 / service), lambda draws: draws.expovariate(1 / think), listens=False
     )
@@ -86,7 +86,7 @@ def test_waiting_is_that_of_queueing_theory() -> None:
     fleet.run(60_000.0)
     waits = [wait for asked, wait in fleet.outcome.queued if asked > 1_000]
 
-    # The chances of n in the system, seen by one who arrives: those of a system with one source less.
+    # The probabilities of n requests in the system that an arrival sees: those of a system with one source less.
     chances = [1.0]
     for n in range(1, sources):
         chances.append(chances[-1] * (sources - n) / think * service / min(n, servers))
@@ -96,7 +96,7 @@ def test_waiting_is_that_of_queueing_theory() -> None:
     assert sum(wait > 0 for wait in waits) / len(waits) == pytest.approx(sum(chances[servers:]) / total, rel=0.05)
 
 
-def test_nobody_waits_where_slots_are_more_than_listeners(model: PodModel) -> None:
+def test_no_request_waits_if_slots_outnumber_listeners(model: PodModel) -> None:
     fleet = Fleet(model, 1, capacity.people(), seed=1)
     fleet.set_listeners(model.slots, spread=1.0)
     fleet.run(120.0)
@@ -122,7 +122,7 @@ def test_fewest_pods_are_the_fewest(model: PodModel) -> None:
     assert not capacity.load(model, "", 1_000, best.pods - 1, seed=1).good
 
 
-def test_a_slower_gpu_does_not_do_more() -> None:
+def test_a_slower_gpu_never_has_more_capacity() -> None:
     by_bandwidth = sorted(GPUS, key=lambda gpu: gpu.bandwidth)
     for at_best in (False, True):
         steps = [
@@ -133,7 +133,7 @@ def test_a_slower_gpu_does_not_do_more() -> None:
 
 
 class Constant:
-    """A signal that is what it is set to."""
+    """A signal with a settable constant value."""
 
     value = 0.7
 
@@ -150,7 +150,7 @@ def pods_over_time(signal: Constant, then: float, until: float, rules: ScalingRu
     return [count for _, count, _ in scaler.history]
 
 
-def test_the_simulated_rules_are_the_charts() -> None:
+def test_the_simulated_rules_equal_the_charts() -> None:
     chart = yaml.safe_load((PROJECT / "deploy/helm/audiocraft-triton/values.yaml").read_text())["triton"]["autoscaling"]
     rules, up, down = ScalingRules(), chart["scaleUp"], chart["scaleDown"]
     assert (rules.minimum, rules.target) == (chart["minReplicas"], chart["targetPressure"])
@@ -158,15 +158,15 @@ def test_the_simulated_rules_are_the_charts() -> None:
     assert (rules.down_window, rules.down_pods, rules.down_period) == tuple(down.values())
 
 
-def test_the_autoscaler_follows_kubernetes_formula() -> None:
+def test_the_autoscaler_follows_the_formula_of_kubernetes() -> None:
     rules = ScalingRules()
     assert set(pods_over_time(Constant(), 0.76, 300.0, rules, 4)) == {4}  # within the tolerance of 10 %
     up = pods_over_time(Constant(), 1.4, 61.0, rules, 10)
-    assert up[:2] == [10, 20]  # ceil(10 · 1.4 / 0.7); the starting ones count as idle, so no more are asked for
+    assert up[:2] == [10, 20]  # ceil(10 · 1.4 / 0.7); starting pods count as idle, so no more are added
     assert up[-1] == 20
     down = pods_over_time(Constant(), 0.35, 960.0, rules, 10)
-    assert set(down[: int(rules.down_window // rules.sync)]) == {10}  # the highest demand of the window counts
-    assert down[-1] == 7  # then one each two minutes: at 600, 720, 840 and 960 seconds; the last is not yet seen
+    assert set(down[: int(rules.down_window // rules.sync)]) == {10}  # the highest demand within the window counts
+    assert down[-1] == 7  # then one every two minutes, at 600, 720, 840 and 960 seconds; the last one is after the end
     assert all(before - after in (0, 1) for before, after in itertools.pairwise(down))
 
 
@@ -191,7 +191,7 @@ def test_gpu_utilisation_saturates_and_slot_pressure_does_not(model: PodModel) -
     assert many_pressure > 2 * few_pressure
 
 
-def test_command_is_deterministic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_is_deterministic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import typer
 
     app = typer.Typer()

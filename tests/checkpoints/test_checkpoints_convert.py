@@ -1,4 +1,4 @@
-"""Converted checkpoints: the same models in safetensors and JSON, to the bit where asked, else within a bound."""
+"""Converted checkpoints hold the same models in safetensors and JSON: bit for bit in float32, else within a bound."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Converted = dict[Precision, Path]
 
 @pytest.fixture(scope="module")
 def converted(demo_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory) -> Converted:
-    """The music checkpoint in each precision; float32 throughout under that name."""
+    """The music checkpoint by the language model's precision; under "float32" every part is float32."""
     folder = tmp_path_factory.mktemp("converted")
     source = resolve(str(demo_checkpoints / "music"))
     convert(source, folder / "float32", lm="float32", rest="float32", **SILENT)
@@ -64,14 +64,14 @@ def source(demo_checkpoints: Path, tmp_path: Path) -> Path:
 
 
 def change(path: Path, **changes: Any) -> None:
-    """Rewrites a torch.save file with other weights; None drops one."""
+    """Rewrites a torch.save file with changed weights; None drops a weight."""
     package = torch.load(path, weights_only=True)
     package["best_state"] |= changes
     torch.save(package, path)
 
 
 def logits(checkpoint: Checkpoint) -> torch.Tensor:
-    """Of the language model for random codes under a text, [2, 4, 20, card] and finite."""
+    """Returns the language model's logits for random codes under a text, [2, 4, 20, card]; they must be finite."""
     lm = load_lm(checkpoint, CPU)
     codes = torch.randint(0, lm.card, (2, 4, 20), generator=torch.Generator().manual_seed(1))
     texts = [ConditioningAttributes(text={"description": text}) for text in ("slow calm piano", "fast drums")]
@@ -81,11 +81,13 @@ def logits(checkpoint: Checkpoint) -> torch.Tensor:
 
 
 def relative_error(result: torch.Tensor, expected: torch.Tensor) -> float:
-    """Root mean square of the difference, over that of what is expected."""
+    """Returns the root mean square of the difference over that of the expected values."""
     return float((result - expected).square().mean().sqrt() / expected.square().mean().sqrt())
 
 
-def test_float32_generates_encodes_judges_and_diffuses_to_the_bit(converted: Converted, demo_checkpoints: Path) -> None:
+def test_float32_generates_encodes_scores_and_diffuses_bit_for_bit(
+    converted: Converted, demo_checkpoints: Path
+) -> None:
     ours, theirs = resolve(str(converted["float32"])), resolve(str(demo_checkpoints / "music"))
     clips = []
     for checkpoint in (ours, theirs):
@@ -108,7 +110,7 @@ def test_float32_generates_encodes_judges_and_diffuses_to_the_bit(converted: Con
 
 
 @pytest.mark.parametrize("filename", [LM_FILE, CODEC_FILE, DISCRIMINATORS_FILE])
-def test_every_config_is_the_same(filename: str, converted: Converted, demo_checkpoints: Path) -> None:
+def test_every_config_stays_the_same(filename: str, converted: Converted, demo_checkpoints: Path) -> None:
     yaml = torch.load(demo_checkpoints / "music" / filename, weights_only=True)["xp.cfg"]
     for name, folder in converted.items():
         description = json.loads((folder / f"{Path(filename).stem}.json").read_text())
@@ -118,7 +120,7 @@ def test_every_config_is_the_same(filename: str, converted: Converted, demo_chec
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
-def test_a_conversion_says_what_its_precision_changes(source: Path, tmp_path: Path, precision: Precision) -> None:
+def test_a_conversion_reports_what_its_precision_changes(source: Path, tmp_path: Path, precision: Precision) -> None:
     said: list[str] = []
     convert(resolve(str(source)), tmp_path / "out", lm=precision, report=said.append)
     assert said[-1] == f"The language model is stored in {precision}: its tokens are {EFFECTS[precision]}."
@@ -127,13 +129,13 @@ def test_a_conversion_says_what_its_precision_changes(source: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("command", ["convert", "fetch"])
-def test_the_help_says_what_each_precision_changes(command: str) -> None:
+def test_the_help_explains_what_each_precision_changes(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "1000", "NO_COLOR": "1"}).output
     for precision, effect in EFFECTS.items():
         assert f"in {precision} {effect}" in shown
 
 
-def test_the_demo_says_how_it_is_stored() -> None:
+def test_the_demo_states_its_stored_precision() -> None:
     for folder in DEMO_CHECKPOINTS.values():
         for file in (LM_FILE, CODEC_FILE, DIFFUSION_FILE, DISCRIMINATORS_FILE):
             checkpoint = Checkpoint(folder, SHIPPED_DEMO / folder)
@@ -143,7 +145,7 @@ def test_the_demo_says_how_it_is_stored() -> None:
 
 
 def _smallest(weights: Iterable[torch.Tensor]) -> str:
-    """The precision that a checkpoint's dtypes show."""
+    """Returns the precision that a checkpoint's dtypes show."""
     dtypes = {weight.dtype for weight in weights}
     return "int8" if torch.int8 in dtypes else "float16" if torch.float16 in dtypes else "float32"
 
@@ -186,14 +188,14 @@ def test_int8_takes_less_than_a_third_of_float32(converted: Converted) -> None:
     assert sizes["float16"] <= 0.51 * sizes["float32"]
 
 
-def test_int8_is_for_the_language_models_matrices_alone(converted: Converted) -> None:
+def test_int8_is_only_for_the_language_models_matrices(converted: Converted) -> None:
     state = load_file(converted["int8"] / "state_dict.safetensors")
     quantized = {name for name, weight in state.items() if weight.dtype == torch.int8}
     matrices = {name for name, weight in state.items() if weight.dim() == 2}
     assert quantized == matrices
     assert {"emb.0.weight", "linears.3.weight", "transformer.layers.1.self_attn.in_proj_weight"} < quantized
     assert all(weight.dtype == torch.float16 for name, weight in state.items() if name not in quantized)
-    # Every row reaches the end of int8's range, or one short of it where its scale was rounded up.
+    # Every row reaches the end of int8's range, or one step less if its scale was rounded up.
     assert all(bool((state[name].abs().amax(dim=1) >= 126).all()) for name in quantized)
     for filename in ("compression_state_dict", "discriminators"):
         others = load_file(converted["int8"] / f"{filename}.safetensors")
@@ -207,7 +209,7 @@ def test_nothing_in_the_folder_is_a_pickle_and_nothing_is_unpickled(
         if path.is_file():
             assert path.suffix in (".safetensors", ".json")
             json.loads(path.read_text()) if path.suffix == ".json" else load_file(path)
-            assert path.stat().st_mode & 0o444 == path.parent.stat().st_mode & 0o444  # not its owner's alone
+            assert path.stat().st_mode & 0o444 == path.parent.stat().st_mode & 0o444  # not only for the owner
 
     def unpickles(*_arguments: object, **_keywords: object) -> None:
         raise AssertionError("torch.load was called")
@@ -219,7 +221,7 @@ def test_nothing_in_the_folder_is_a_pickle_and_nothing_is_unpickled(
     load_discriminators(checkpoint)
 
 
-def test_the_pair_wins_over_audiocrafts_own_file(converted: Converted, source: Path) -> None:
+def test_the_pair_takes_precedence_over_audiocrafts_own_file(converted: Converted, source: Path) -> None:
     own = load_codec(resolve(str(source)), CPU).state_dict()
     for path in converted["float16"].glob("compression_state_dict.*"):
         shutil.copy(path, source)
@@ -266,7 +268,7 @@ def test_converting_again_changes_nothing(converted: Converted, tmp_path: Path) 
     assert contents(tmp_path / "again") == contents(converted["int8"])
 
 
-def test_a_checkpoint_is_converted_with_what_it_has(demo_checkpoints: Path, tmp_path: Path) -> None:
+def test_an_incomplete_checkpoint_is_converted_as_far_as_it_goes(demo_checkpoints: Path, tmp_path: Path) -> None:
     convert(resolve(str(demo_checkpoints / "sound")), tmp_path / "sound", lm="int8", **SILENT)
     assert {path.name for path in (tmp_path / "sound").iterdir()} == {
         "state_dict.safetensors", "state_dict.json", "compression_state_dict.safetensors",
@@ -297,7 +299,7 @@ def test_numbers_beyond_half_precision_stay_float32(source: Path, tmp_path: Path
         (DISCRIMINATORS_FILE, {"step": 7}, "step in discriminators.bin .* is not a weight that can be converted"),
     ],
 )
-def test_what_is_no_weight_is_refused_and_nothing_is_left(
+def test_a_value_that_is_not_a_weight_is_refused_and_nothing_is_left(
     filename: str, changes: dict[str, Any], said: str, source: Path, tmp_path: Path
 ) -> None:
     change(source / filename, **changes)
@@ -314,7 +316,7 @@ def test_a_damaged_file_leaves_nothing(source: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
-def test_a_folder_that_holds_something_is_left_as_it_is(demo_checkpoints: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_stays_unchanged(demo_checkpoints: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("weights that took weeks")
     with pytest.raises(InvalidRequest, match=r"out=.*: must be a new or an empty folder"):
         convert(resolve(str(demo_checkpoints / "music")), tmp_path, lm="int8", **SILENT)
@@ -326,7 +328,7 @@ def test_an_empty_checkpoint_is_refused(tmp_path: Path) -> None:
         convert(resolve(str(tmp_path)), tmp_path / "out", lm="int8", **SILENT)
 
 
-def test_a_codec_that_is_only_named_stays_a_name(source: Path, tmp_path: Path) -> None:
+def test_a_codec_given_by_name_stays_a_name(source: Path, tmp_path: Path) -> None:
     torch.save({"pretrained": "facebook/encodec_32khz", "exported": True, "version": "1.3.0"}, source / CODEC_FILE)
     convert(resolve(str(source)), tmp_path / "out", lm="int8", **SILENT)
     description = json.loads((tmp_path / "out" / "compression_state_dict.json").read_text())
@@ -340,7 +342,7 @@ def test_a_text_encoder_that_would_have_to_be_unpickled_is_refused(source: Path,
         convert(resolve(str(source)), tmp_path / "out", lm="int8", **SILENT)
 
 
-def test_a_text_encoder_elsewhere_is_refused(source: Path, tmp_path: Path) -> None:
+def test_a_text_encoder_outside_the_folder_is_refused(source: Path, tmp_path: Path) -> None:
     shutil.move(source / "t5", tmp_path / "t5")
     for name in ("../t5", str(tmp_path / "t5")):
         package = torch.load(source / LM_FILE, weights_only=True)

@@ -1,4 +1,4 @@
-"""Fetching from a hub: the real hub client against a small server that speaks the hub's protocol."""
+"""Fetching from a hub, with the real hub client and a small server that speaks the hub's protocol."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def quiet(_line: str) -> None:
     pass
 
 
-def test_what_is_fetched_is_served_without_hub_and_pickle(hub: Hub, tmp_path: Path, demo_checkpoints: Path) -> None:
+def test_a_fetched_checkpoint_is_served_without_hub_or_pickle(hub: Hub, tmp_path: Path, demo_checkpoints: Path) -> None:
     lock = fetch([NAME], tmp_path, report=quiet)
     hub.shutdown()
     folder = tmp_path / NAME
@@ -95,7 +95,7 @@ def test_a_spoiled_download_is_refused_and_removed(hub: Hub, tmp_path: Path, fil
     assert (tmp_path / NAME / LOCK_FILE).is_file()
 
 
-def test_a_download_that_broke_off_goes_on(hub: Hub, tmp_path: Path) -> None:
+def test_an_interrupted_download_resumes(hub: Hub, tmp_path: Path) -> None:
     hub.cut.add("state_dict.bin")
     fetch([NAME], tmp_path, report=quiet)
     downloads = [path for method, path, _ in hub.asked if method == "GET" and path.endswith("/state_dict.bin")]
@@ -112,19 +112,19 @@ def test_a_download_that_broke_off_goes_on(hub: Hub, tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.usefixtures("hub")
-def test_what_the_hub_lacks_is_said(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+def test_an_error_names_what_the_hub_lacks(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     with pytest.raises(CheckpointError, match=words):
         fetch(**{"names": [NAME], "out": tmp_path, "report": quiet, **change})
 
 
-def test_a_gated_repository_asks_for_a_token(hub: Hub, tmp_path: Path) -> None:
+def test_the_error_for_a_gated_repository_asks_for_a_token(hub: Hub, tmp_path: Path) -> None:
     hub.gated.add(NAME)
     with pytest.raises(CheckpointError, match="is gated: accept its terms"):
         fetch([NAME], tmp_path, report=quiet)
 
 
 @pytest.mark.usefixtures("hub")
-def test_a_folder_of_somebody_elses_stays(tmp_path: Path) -> None:
+def test_a_folder_that_fetch_did_not_write_stays_unchanged(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir(parents=True)
     (tmp_path / NAME / "notes.txt").write_text("mine")
     with pytest.raises(InvalidRequest, match="holds files that were not fetched"):
@@ -132,7 +132,7 @@ def test_a_folder_of_somebody_elses_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("hub")
-def test_no_hub_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_hub_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(CheckpointError, match="can't be fetched"):
         fetch([NAME], tmp_path, report=quiet)

@@ -1,4 +1,4 @@
-"""Checkpoints: audiocraft's own layout, found by name, and loaded without running what they may carry."""
+"""Checkpoints in audiocraft's own layout are found by name, and loaded without running code that they may carry."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ files_and_loaders = pytest.mark.parametrize(("filename", "load"), LOADERS.items(
 
 
 class MakesAFolder:
-    """An object whose unpickling makes a folder: what a hostile checkpoint would carry."""
+    """An object whose unpickling makes a folder, as a hostile checkpoint might carry."""
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -58,7 +58,7 @@ def test_audiocrafts_own_loaders_take_the_seeded_checkpoints(
 
 
 @pytest.mark.parametrize("kind", ["music", "sound"])
-def test_our_loaders_give_the_weights_that_upstreams_give(
+def test_our_loaders_return_the_same_weights_as_upstreams(
     kind: str, demo_checkpoints: Path, request: pytest.FixtureRequest
 ) -> None:
     upstream = request.getfixturevalue(f"upstream_{kind}")
@@ -73,7 +73,7 @@ def test_our_loaders_give_the_weights_that_upstreams_give(
         assert not ours.training
 
 
-def test_names_resolve_to_where_the_files_lie(demo_checkpoints: Path) -> None:
+def test_names_resolve_to_the_folders_of_the_files(demo_checkpoints: Path) -> None:
     assert resolve("demo").directory == demo_checkpoints / "music"
     assert resolve("demo-sound").directory == demo_checkpoints / "sound"
     assert resolve(str(demo_checkpoints / "sound")).directory == (demo_checkpoints / "sound").resolve()
@@ -81,7 +81,7 @@ def test_names_resolve_to_where_the_files_lie(demo_checkpoints: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["demoo", "", "/no/such/folder", "./nowhere", "a/b/c", "../up", "facebook/"])
-def test_an_unknown_name_is_refused_with_what_is_possible(name: str) -> None:
+def test_an_unknown_name_is_refused_with_the_possible_ones(name: str) -> None:
     with pytest.raises(CheckpointError) as caught:
         resolve(name)
     assert str(caught.value) == (
@@ -90,9 +90,7 @@ def test_an_unknown_name_is_refused_with_what_is_possible(name: str) -> None:
     )
 
 
-def test_a_demo_checkpoint_that_is_missing_is_named_with_where_it_comes_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_demo_checkpoint_is_named_with_its_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUDIOCRAFT_DEMO_CHECKPOINTS", str(tmp_path))
     with pytest.raises(CheckpointError, match="the demo checkpoints come with this package") as caught:
         resolve("demo-sound")
@@ -100,7 +98,7 @@ def test_a_demo_checkpoint_that_is_missing_is_named_with_where_it_comes_from(
     assert str(caught.value).endswith("or set AUDIOCRAFT_DEMO_CHECKPOINTS to a folder that has them")
 
 
-def test_the_demo_checkpoints_lie_in_the_package_unless_the_environment_says_otherwise(
+def test_the_demo_checkpoints_are_in_the_package_unless_the_environment_names_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AUDIOCRAFT_DEMO_CHECKPOINTS", raising=False)
@@ -138,7 +136,7 @@ def test_a_damaged_file_is_named(
 
 
 @files_and_loaders
-def test_a_file_that_would_run_code_is_refused_by_the_objects_name_and_does_not_run_it(
+def test_a_file_that_would_run_code_is_refused_with_the_objects_name_and_does_not_run_it(
     filename: str, load: Callable[[Checkpoint], Any], demo_checkpoints: Path, tmp_path: Path
 ) -> None:
     trace = tmp_path / "trace"
@@ -155,7 +153,7 @@ def test_a_file_that_would_run_code_is_refused_by_the_objects_name_and_does_not_
 
 
 @pytest.mark.parametrize(("filename", "load"), list(LOADERS.items())[:2], ids=list(LOADERS)[:2])
-def test_a_file_of_another_kind_is_refused_by_what_it_lacks(
+def test_a_file_of_another_kind_is_refused_with_what_it_lacks(
     filename: str, load: Callable[[Checkpoint], Any], tmp_path: Path
 ) -> None:
     torch.save({"weights": torch.zeros(3)}, tmp_path / filename)
@@ -181,7 +179,7 @@ def test_building_the_checkpoints_again_gives_the_same_weights(demo_checkpoints:
 
 
 def _digest(path: Path) -> str:
-    """Of every tensor's name and bytes in a torch.save file of our own."""
+    """Returns a digest of every tensor's name and bytes in a torch.save file of our own."""
     digest, open_nodes = hashlib.sha256(), [("", torch.load(path, weights_only=False))]
     tensors = 0
     while open_nodes:
@@ -197,7 +195,7 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def test_a_hub_id_without_network_says_so_and_what_to_do(tmp_path: Path) -> None:
+def test_a_hub_id_without_network_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     script = (
         "from audiocraft_triton.checkpoints.layout import CheckpointError, resolve\n"
         "try: resolve('facebook/musicgen-small').file('state_dict.bin')\n"

@@ -1,4 +1,4 @@
-"""Safetensors with a JSON beside them: what comes out of a pair, and which pairs are refused."""
+"""Pairs of safetensors and JSON: the content that a pair gives, and the pairs that are refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DESCRIPTION = {"format": FORMAT, "config": {"lm_model": "transformer_lm"}}
 
 
 def write(folder: Path, tensors: dict[str, torch.Tensor], description: Any = DESCRIPTION) -> tuple[Path, Path]:
-    """A pair that stands for state_dict.bin."""
+    """Writes a pair that stands for state_dict.bin."""
     weights, beside = (folder / name for name in pair_names(LM_FILE))
     save_file(tensors, weights)
     beside.write_text(json.dumps(description))
@@ -52,7 +52,7 @@ def test_an_int8_weight_is_multiplied_by_the_scale_of_its_row(tmp_path: Path) ->
     assert torch.equal(state["w.bias"], bias)
 
 
-def test_a_codebooks_running_means_are_refilled_where_they_are_absent(tmp_path: Path) -> None:
+def test_missing_running_means_of_a_codebook_are_restored(tmp_path: Path) -> None:
     first, second = "quantizer.vq.layers.0._codebook.", "quantizer.vq.layers.1._codebook."
     embeddings = torch.arange(6.0).reshape(3, 2)
     kept = {
@@ -68,7 +68,7 @@ def test_a_codebooks_running_means_are_refilled_where_they_are_absent(tmp_path: 
     assert all(torch.equal(state[name], tensor) for name, tensor in kept.items())
 
 
-def test_bands_are_told_apart(tmp_path: Path) -> None:
+def test_bands_are_kept_separate(tmp_path: Path) -> None:
     tensors = {
         f"{band}.{part}_state.a.b": torch.full((1,), band) for band in range(11) for part in ("model", "processor")
     }
@@ -81,7 +81,7 @@ def test_bands_are_told_apart(tmp_path: Path) -> None:
             assert {name: tensor.item() for name, tensor in package[band][part].items()} == {"a.b": band}
 
 
-def test_a_codec_of_another_library_is_its_name(tmp_path: Path) -> None:
+def test_a_codec_of_another_library_is_given_by_its_name(tmp_path: Path) -> None:
     pair = write(tmp_path, {}, {"format": FORMAT, "pretrained": "facebook/encodec_32khz"})
     assert read_pair(*pair) == {"pretrained": "facebook/encodec_32khz"}
 
@@ -151,7 +151,7 @@ def test_a_scale_that_does_not_fit_is_refused(tensors: dict[str, torch.Tensor], 
 
 
 @pytest.mark.parametrize("filename", LOADERS)
-def test_weights_without_their_description_are_refused_even_beside_audiocrafts_own_file(
+def test_weights_without_their_description_are_refused_even_next_to_audiocrafts_own_file(
     filename: str, demo_checkpoints: Path, tmp_path: Path
 ) -> None:
     (tmp_path / filename).write_bytes((demo_checkpoints / "music" / filename).read_bytes())
@@ -172,7 +172,7 @@ def test_weights_without_their_description_are_refused_even_beside_audiocrafts_o
         (DIFFUSION_FILE, r"^mbd_musicgen_32khz\.safetensors of checkpoint .* is not a MultiBand Diffusion checkpoint"),
     ],
 )
-def test_a_pair_of_another_kind_is_refused_by_what_it_is_not(filename: str, said: str, tmp_path: Path) -> None:
+def test_a_pair_of_another_kind_is_refused_with_the_reason(filename: str, said: str, tmp_path: Path) -> None:
     bands = {"format": FORMAT, "sample_rate": 32_000, "bands": []}
     for path, name in zip(
         write(tmp_path, {}, DESCRIPTION if filename == DIFFUSION_FILE else bands), pair_names(filename), strict=True

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-# Runs in an interpreter of its own: what is imported can't be undone. Hides the packages where they are installed.
+# Runs in its own interpreter, because imports can't be undone. Hides the packages if they are installed.
 _SCRIPT = """
 import json, sys
 
@@ -74,6 +74,6 @@ def test_other_code_still_sees_the_package_as_absent(facts: dict[str, Any], pack
 
 
 def test_torchaudio_computes_spectrograms_and_resamples(facts: dict[str, Any]) -> None:
-    assert facts["loudest_bin"] == 20  # 1,000 Hz at 50 Hz a bin
+    assert facts["loudest_bin"] == 20  # 1,000 Hz at 50 Hz per bin
     assert facts["resampled"] == 8000
-    assert facts["resampled_loudest_bin"] == 1000  # 1 s: 1 Hz a bin
+    assert facts["resampled_loudest_bin"] == 1000  # 1 s: 1 Hz per bin

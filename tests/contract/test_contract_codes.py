@@ -1,4 +1,4 @@
-"""EnCodec tokens from callers, checked before they index a codebook."""
+"""EnCodec tokens from callers are checked before they index a codebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_codes_within_bounds_pass() -> None:
 
 
 @pytest.mark.parametrize("wrong", [-1, 512, 2**31 - 1, -(2**31)])
-def test_one_code_out_of_the_codebook_is_refused_by_its_value(wrong: int) -> None:
+def test_a_code_outside_the_codebook_is_refused_with_its_value(wrong: int) -> None:
     codes = np.zeros((1, 4, 50), np.int32)
     codes[0, 2, 25] = wrong
     with pytest.raises(InvalidRequest, match=f"codes={wrong}: every code must be between 0 and 511"):
@@ -35,7 +35,7 @@ def test_a_wrong_shape_is_refused_with_the_right_one(shape: tuple[int, ...]) -> 
     assert "×".join(map(str, shape)) in str(caught.value)
 
 
-def test_300_seconds_of_frames_pass_and_no_more() -> None:
+def test_at_most_300_seconds_of_frames_pass() -> None:
     check(np.zeros((1, 4, 15_000), np.int32))
     for frames in (0, 15_001):
         with pytest.raises(InvalidRequest, match="must have between 1 and 15,000 frames"):

@@ -1,4 +1,4 @@
-"""What is derived from the contract is up to date, and a new parameter is one edit."""
+"""All files derived from the contract are up to date, and adding a parameter takes one edit."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NEW_ROW = """    Parameter(
         control=Control("Min p", 0, 0.5, 0.01),
     ),
 """
-# What programs that import the contract, or the client, make of the new row.
+# Prints how programs that import the contract or the client use the new row.
 PROBE = """
 import json
 from audiocraft_client import calls
@@ -57,7 +57,7 @@ print(json.dumps({
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of what holds or derives from the contract."""
+    """A copy of the contract and of all files derived from it."""
     large = shutil.ignore_patterns("__pycache__", "*.safetensors", "*.flac", "*.pt", ".venv*", "*.png")
     for folder in ("audiocraft_triton", "client", "contract_files", "docs", "model_repository"):
         shutil.copytree(PROJECT / folder, tmp_path / folder, ignore=large)
@@ -67,7 +67,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs Python in the copy, where its own modules come first."""
+    """Runs Python in the copy, with the copy's modules first on the path."""
     environment = {**os.environ, "PYTHONPATH": f"{project}:{project / 'client'}", "COLUMNS": "200"}
 
     def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +77,7 @@ def run(project: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return python
 
 
-def test_every_derived_file_is_what_the_contract_says() -> None:
+def test_every_derived_file_agrees_with_the_contract() -> None:
     stale = [str(path) for path, text in derived(PROJECT).items() if path.read_text() != text]
     assert stale == [], "run `make contract`"
 
@@ -88,7 +88,7 @@ def test_the_table_is_in_the_documentation() -> None:
     assert all(f"| `{parameter.name}` |" in text for text in documents for parameter in PARAMETERS)
 
 
-def test_drift_is_named_and_mended(project: Path, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_drift_is_named_and_repaired(project: Path, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     config = project / "model_repository" / "audiogen" / "config.pbtxt"
     config.write_text(config.read_text().replace("TYPE_INT64", "TYPE_INT32"))
     found = run("-m", "contract_files", "--check")
@@ -105,7 +105,7 @@ def test_a_file_that_lost_its_markers_is_named(project: Path) -> None:
         derived(project)
 
 
-def test_adding_a_parameter_is_one_edit_and_so_is_removing_it(
+def test_adding_a_parameter_takes_one_edit_and_so_does_removing_it(
     project: Path, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     table = project / "audiocraft_triton" / "contract" / "parameters.py"
@@ -138,7 +138,7 @@ def test_adding_a_parameter_is_one_edit_and_so_is_removing_it(
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-def test_a_parameter_says_what_its_derived_places_need(name: str) -> None:
+def test_a_parameter_has_the_facts_that_derived_files_need(name: str) -> None:
     parameter = BY_NAME[name]
     assert parameter.description.endswith(".")
     if parameter.default is not None:

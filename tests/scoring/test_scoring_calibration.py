@@ -1,4 +1,4 @@
-"""Calibrated discriminators, from the checkpoint to the verdict: what `analyze` says is what was fitted."""
+"""`analyze` applies the fitted calibration: from the checkpoint to the verdict."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CALIBRATION = {
 
 
 class FakeTensor:
-    """Triton's, as far as the model uses it."""
+    """The parts of Triton's tensor that the model uses."""
 
     def __init__(self, name: str, values: Any) -> None:
         self.name = name
@@ -60,7 +60,7 @@ def checkpoint(demo_checkpoints: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def repository(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The export of that checkpoint; verification, which other tests are about, is left out."""
+    """The export of that checkpoint, without the verification, which other tests cover."""
     repository = tmp_path_factory.mktemp("served") / "model_repository"
     with pytest.MonkeyPatch.context() as patch:
         for name in ("verify_encoder", "verify_decoder", "verify_discriminator"):
@@ -71,7 +71,7 @@ def repository(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def realness(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The model `realness` on the exported manifests, outside Triton."""
+    """The model `realness` with the exported manifests, outside Triton."""
     triton = ModuleType("triton_python_backend_utils")
     triton.Tensor = FakeTensor  # type: ignore[attr-defined]
     triton.InferenceResponse = dict  # type: ignore[attr-defined]
@@ -91,7 +91,7 @@ def realness(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return model
 
 
-def test_manifests_carry_what_was_fitted(repository: Path) -> None:
+def test_manifests_carry_the_fitted_calibration(repository: Path) -> None:
     assert {name: read_manifest(repository, name)["calibration"] for name in DISCRIMINATORS} == CALIBRATION
 
 
@@ -117,7 +117,7 @@ def test_the_served_verdict_is_the_fitted_map_of_the_eager_logits(
     np.testing.assert_allclose(answer["window_scores"].as_numpy(), np.stack(expected, axis=1), atol=1e-5)
     scores = [answer[f"{name}_score"].as_numpy()[0] for name in DISCRIMINATORS]
     np.testing.assert_allclose(scores, np.stack(expected).mean(axis=1), atol=1e-5)
-    assert np.std(np.stack(expected)) > 0.05  # the maps differ: a mix-up would show
+    assert np.std(np.stack(expected)) > 0.05  # the maps differ, so a mix-up would show
 
 
 def test_another_calibration_makes_the_export_out_of_date(repository: Path, checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""From logits to scores and a verdict."""
+"""`judge` turns logits into scores and a verdict."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_score_is_the_mean_over_windows_of_each_windows_probability() -> None:
 
 
 @pytest.mark.parametrize(("threshold", "real"), [(0.0, True), (0.4999, True), (0.5001, False), (1.0, False)])
-def test_a_clip_is_real_from_the_threshold_on(threshold: float, real: bool) -> None:
+def test_a_clip_is_real_at_or_above_the_threshold(threshold: float, real: bool) -> None:
     assert judge(logits(0.0, 0.0, 0.0), PLAIN, threshold).is_real is real
 
 

@@ -1,4 +1,4 @@
-"""Small codecs of other shapes than the demo checkpoints', with codebooks fitted to audio."""
+"""Small codecs with other shapes than those of the demo checkpoints, and with codebooks fitted to audio."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SAMPLE_RATE = 8000
 def small_codec(
     *, channels: int = 1, causal: bool = False, decoder: dict[str, Any] | None = None, **seanet: Any
 ) -> EncodecModel:
-    """A codec of hop length 40, 3 codebooks of 64; `seanet` are arguments of encoder and decoder."""
+    """Builds a codec with a hop length of 40 and 3 codebooks of 64; `seanet` holds arguments of encoder and decoder."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(7)
         sizes = {"channels": channels, "dimension": 16, "n_filters": 4, "n_residual_layers": 1, "lstm": 1}

@@ -1,4 +1,4 @@
-"""The exported codec is audiocraft's: same codes, same samples, for whatever is sent."""
+"""The exported codec gives the same codes and samples as audiocraft's for any input."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def test_codes_and_waveforms_equal_eager_for_any_length_and_batch(demo_checkpoin
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5, 8])
-def test_a_clip_has_the_same_codes_in_every_place_of_a_batch(demo_checkpoints: Path, threads: int) -> None:
-    """Its length is odd, so that each place begins at an address of another alignment."""
+def test_a_clip_has_the_same_codes_at_every_position_of_a_batch(demo_checkpoints: Path, threads: int) -> None:
+    """The clip's length is odd, so that each position begins at an address with another alignment."""
     codec = load_codec(resolve(str(demo_checkpoints / "music")), torch.device("cpu"))
     encoder = exported_encoder(codec)
     audio = varied_audio(codec.sample_rate, 1, 1, 21 * codec.encoder.hop_length + 17)
@@ -87,14 +87,14 @@ def test_every_seanet_option_survives_the_export(variant: str) -> None:
     assert verify_decoder(codec, exported_decoder(codec)) > 0
 
 
-def test_only_the_codebooks_in_use_are_exported() -> None:
+def test_only_codebooks_in_use_are_exported() -> None:
     codec = small_codec()
     codec.set_num_codebooks(2)
     audio = varied_audio(codec.sample_rate, 2, 1, 1000)
     assert exported_encoder(codec)(audio).shape == (2, 2, 25)
 
 
-def test_exporting_leaves_the_eager_codec_and_the_random_numbers_as_they_were() -> None:
+def test_exporting_changes_neither_the_eager_codec_nor_the_random_state() -> None:
     codec = small_codec()
     audio = varied_audio(codec.sample_rate, 1, 1, 1000)
     before, state = codec.encode(audio)[0], torch.random.get_rng_state()

@@ -1,4 +1,4 @@
-"""The exported discriminators are the eager ones, summed up."""
+"""The exported discriminators return the means of the eager ones' outputs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def scripted(eager: DiscriminatorSet) -> dict[str, torch.jit.ScriptModule]:
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_outputs_are_the_means_of_eagers_full_maps(
+def test_outputs_are_the_means_of_the_eager_maps(
     name: str, eager: DiscriminatorSet, scripted: dict[str, torch.jit.ScriptModule]
 ) -> None:
     windows = varied_audio(SAMPLE_RATE, 3, 1, WINDOW)
@@ -70,7 +70,7 @@ def test_verification_notices_weights_that_differ(
         verify_discriminator(name, changed, scripted[name], SAMPLE_RATE, WINDOW)
 
 
-def test_msd_scales_hear_different_signals_where_upstreams_hear_one(
+def test_msd_scales_get_different_signals_although_upstreams_get_one(
     eager: DiscriminatorSet, scripted: dict[str, torch.jit.ScriptModule]
 ) -> None:
     upstream = MultiScaleDiscriminator(scale_norms=["weight_norm"] * 3, filters=8, max_filters=64).eval()

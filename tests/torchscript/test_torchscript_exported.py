@@ -1,4 +1,4 @@
-"""What export wrote beside a model, read back."""
+"""Reading the manifest that an export wrote next to a model."""
 
 from __future__ import annotations
 

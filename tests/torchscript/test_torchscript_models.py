@@ -1,4 +1,4 @@
-"""The model repository holds a whole, verified export, or what it held before."""
+"""The model repository holds either a complete, verified export or its previous content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Exported = tuple[Path, list[Manifest]]
 
 
 class RunsCode:
-    """Pickles to a call that would create a file."""
+    """An object whose unpickling would create a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,7 +44,7 @@ def repository(exported: Exported, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def checkpoint(demo_checkpoints: Path, tmp_path: Path) -> Path:
-    """A directory checkpoint with codec and discriminators."""
+    """A checkpoint in a directory, with codec and discriminators."""
     folder = tmp_path / "checkpoint"
     folder.mkdir()
     for name in (CODEC_FILE, DISCRIMINATORS_FILE):
@@ -52,7 +52,7 @@ def checkpoint(demo_checkpoints: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_every_model_lies_in_its_folder_with_a_manifest_of_its_hash(exported: Exported) -> None:
+def test_every_model_is_in_its_folder_with_a_manifest_that_holds_its_hash(exported: Exported) -> None:
     repository, manifests = exported
     assert tuple(manifest.model for manifest in manifests) == EXPORTED_MODELS
     assert len(contents(repository)) == 2 * len(EXPORTED_MODELS)
@@ -77,7 +77,7 @@ def test_the_written_models_run_and_have_the_shapes_of_their_manifests(exported:
             assert all(wanted in (-1, size) for wanted, size in zip(spec.shape, result.shape, strict=True))
 
 
-def test_a_manifest_says_in_plain_json_what_adapters_need(exported: Exported) -> None:
+def test_a_manifest_holds_in_plain_json_what_adapters_need(exported: Exported) -> None:
     repository, _ = exported
     codec = json.loads((repository / "encodec_encoder" / "1" / "manifest.json").read_text())
     assert {key: codec[key] for key in ("sample_rate", "channels", "codebooks", "card", "frame_rate")} == {
@@ -157,7 +157,7 @@ def test_a_damaged_checkpoint_leaves_the_old_models(repository: Path, checkpoint
         assert contents(repository) == before
 
 
-def test_a_pickled_object_is_refused_unrun_and_leaves_the_old_models(
+def test_a_pickled_object_is_refused_without_running_and_leaves_the_old_models(
     repository: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     before = contents(repository)
@@ -181,7 +181,9 @@ def test_a_failed_verification_leaves_the_old_models(repository: Path, monkeypat
     assert contents(repository) == before
 
 
-def test_a_full_disk_leaves_the_old_models_and_no_crumbs(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_the_old_models_and_no_partial_files(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = contents(repository)
     write_bytes = Path.write_bytes
 
@@ -240,6 +242,6 @@ def test_an_export_of_other_weights_under_the_same_name_is_not_current(
 
 
 def without_verification(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Saves seconds where a test is about files."""
+    """Skips the verification, which takes seconds, in tests that are about files."""
     for name in ("verify_encoder", "verify_decoder", "verify_discriminator"):
         monkeypatch.setattr(models.verify, name, lambda *_arguments: 0)

@@ -1,4 +1,4 @@
-"""Random crops: the right piece of the right length, whatever the file's rate, and the same on every run."""
+"""Random crops have the right position and length at any file's rate, and are the same in every run."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_finds_audio_at_any_depth_and_nothing_else(folder: Path) -> None:
+def test_only_audio_files_are_found_at_any_depth(folder: Path) -> None:
     assert [path.name for path in audio_files(folder)] == ["a.wav", "c.wav", "b.flac"]
 
 
@@ -39,7 +39,7 @@ def test_a_folder_without_audio_is_refused(tmp_path: Path) -> None:
         audio_files(tmp_path)
 
 
-def test_a_crop_is_mono_at_the_wanted_rate_and_a_short_file_is_repeated(folder: Path) -> None:
+def test_a_crop_is_mono_at_the_requested_rate_and_a_short_file_is_repeated(folder: Path) -> None:
     assert read_crop(folder / "a.wav", 16_000, 4000, 0.5).shape == (4000,)
     resampled = read_crop(folder / "deeper" / "b.flac", 16_000, 8000, 0.3)
     assert resampled.shape == (8000,)
@@ -47,7 +47,7 @@ def test_a_crop_is_mono_at_the_wanted_rate_and_a_short_file_is_repeated(folder: 
     np.testing.assert_allclose(read_crop(folder / "c.wav", 16_000, 350, 0.9), -0.5, atol=1e-4)
 
 
-def test_the_place_of_a_crop_follows_start(tmp_path: Path) -> None:
+def test_start_sets_the_position_of_a_crop(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "ramp.wav", np.arange(1000) / 1000, 16_000, subtype="FLOAT")
     np.testing.assert_allclose(read_crop(tmp_path / "ramp.wav", 16_000, 10, 0.0), np.arange(10) / 1000, atol=1e-6)
     last = read_crop(tmp_path / "ramp.wav", 16_000, 10, 0.999999)
@@ -65,7 +65,7 @@ def test_batches_are_the_same_for_any_number_of_readers_and_from_any_step(folder
     assert all(torch.equal(a, b) for a, b in zip(alone[3:], batches(3, 2, 2), strict=True))
 
 
-def test_each_process_of_a_training_sees_other_crops(folder: Path) -> None:
+def test_each_process_of_a_training_sees_different_crops(folder: Path) -> None:
     first, second = (
         next(iter(CropBatches(audio_files(folder), 16_000, 200, 8, seed=1, rank=rank, step=0))) for rank in (0, 1)
     )

@@ -1,4 +1,4 @@
-"""Realness becomes an honest probability, and the figures that say so are right."""
+"""Calibration makes realness a probability, and the figures that measure it are right."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN = {name: Calibration() for name in DISCRIMINATORS}
 
 
 def made_up_clips(seed: int, count: int) -> tuple[list[ClipLogits], list[int]]:
-    """Clips whose discriminators see the same trace of realness, but report it shifted and 3 to 8 times too sure."""
+    """Makes clips with logits that follow the same realness, but shifted and 3 to 8 times too large."""
     draw = np.random.default_rng(seed)
     labels = draw.integers(2, size=count)
     clips = []
@@ -41,7 +41,7 @@ def realness(clips: list[ClipLogits], calibrations: dict[str, Calibration]) -> l
     return [judge(clip, calibrations).realness for clip in clips]
 
 
-def test_calibration_makes_overconfident_scores_honest_on_clips_it_never_saw() -> None:
+def test_calibration_corrects_overconfident_scores_on_clips_it_never_saw() -> None:
     clips, labels = made_up_clips(seed=1, count=800)
     others, truth = made_up_clips(seed=2, count=3000)
     calibrations = fit_calibration(clips, labels)
@@ -55,7 +55,7 @@ def test_calibration_makes_overconfident_scores_honest_on_clips_it_never_saw() -
 def test_calibrating_the_mean_beats_calibrating_each_discriminator() -> None:
     draw = np.random.default_rng(3)
     labels = draw.integers(2, size=4000)
-    # Three independent witnesses, each already calibrated: their mean is not, it doubts too much.
+    # The mean of three independent scores that are each calibrated is not calibrated but under-confident.
     clips = [
         {
             name: np.full((1, 1), 2.0 * draw.normal() + 2.0 * (2 * label - 1), dtype=np.float32)
@@ -95,7 +95,7 @@ def test_area_under_the_curve_of_hand_made_cases() -> None:
     assert roc_auc([3.0, 1.0, 2.0, 2.0], [1, 1, 0, 1]) == pytest.approx(0.5)
 
 
-def test_figures_equal_those_of_torchmetrics() -> None:
+def test_figures_agree_with_torchmetrics() -> None:
     draw = np.random.default_rng(5)
     labels = draw.integers(2, size=500)
     scores = np.round(np.clip(0.5 + 0.2 * (labels - 0.5) + 0.2 * draw.normal(size=500), 0.001, 0.999), 3)
@@ -105,7 +105,7 @@ def test_figures_equal_those_of_torchmetrics() -> None:
     assert expected_calibration_error(scores - 1e-9, labels) == pytest.approx(error, abs=1e-5)
 
 
-def test_a_weight_is_a_number_of_equal_clips() -> None:
+def test_a_weight_counts_as_a_number_of_equal_clips() -> None:
     clips, labels = made_up_clips(seed=6, count=40)
     weights = [1 + index % 3 for index in range(40)]
     repeated = [index for index, weight in enumerate(weights) for _ in range(weight)]
@@ -118,7 +118,7 @@ def test_a_weight_is_a_number_of_equal_clips() -> None:
         assert figure(scores, labels, weights) == pytest.approx(expected)
 
 
-def test_few_generated_clips_leave_every_source_clip_in_the_calibration() -> None:
+def test_calibration_uses_every_source_clip_even_with_few_generated_ones() -> None:
     clips, _ = made_up_clips(seed=7, count=103)
     judged = {"source": clips[:50], "codec output": clips[50:100], "generated": clips[100:], "white noise": clips[:1]}
     chosen, labels, weights = calibration_clips(judged)
@@ -127,7 +127,7 @@ def test_few_generated_clips_leave_every_source_clip_in_the_calibration() -> Non
     np.testing.assert_allclose([sum(part) for part in (weights[:50], weights[50:100], weights[100:])], [50, 25, 25])
 
 
-def test_the_figures_of_few_generated_clips_count_every_source_clip() -> None:
+def test_figures_count_every_source_clip_even_with_few_generated_ones() -> None:
     clips, truth = made_up_clips(seed=8, count=200)
     source = [clip for clip, label in zip(clips, truth, strict=True) if label]
     fakes = [clip for clip, label in zip(clips, truth, strict=True) if not label]
@@ -141,7 +141,7 @@ def test_the_figures_of_few_generated_clips_count_every_source_clip() -> None:
 
 
 @pytest.mark.parametrize("labels", [[1, 1], [1], [0, 2]])
-def test_labels_that_say_nothing_are_refused(labels: list[int]) -> None:
+def test_unusable_labels_are_refused(labels: list[int]) -> None:
     with pytest.raises(InvalidRequest, match="labels"):
         roc_auc([0.1, 0.2], labels)
 

@@ -1,4 +1,4 @@
-"""Entries that nobody uses come back to where they are needed, and their number shows in the perplexity."""
+"""Unused codebook entries are revived where latents are, and the perplexity counts the entries in use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CARD = 8
 
 
 def trained_quantizer(latents: torch.Tensor, steps: int) -> tuple[ResidualVectorQuantizer, torch.Tensor]:
-    """A quantizer after some steps with the same latents [batch, width, frames], and the last step's codes."""
+    """Returns a quantizer after steps with the same latents [batch, width, frames], and the last step's codes."""
     torch.manual_seed(0)
     quantizer = ResidualVectorQuantizer(
         dimension=latents.shape[1], n_q=2, bins=CARD, decay=0.5, kmeans_init=True, threshold_ema_dead_code=0
@@ -22,12 +22,12 @@ def trained_quantizer(latents: torch.Tensor, steps: int) -> tuple[ResidualVector
     return quantizer, codes
 
 
-def test_unused_entries_are_used_again_after_their_revival() -> None:
+def test_revived_entries_are_used_again() -> None:
     latents = torch.randn(4, 3, 50, generator=torch.Generator().manual_seed(1))
     quantizer, _codes = trained_quantizer(latents, steps=10)
     first = quantizer.vq.layers[0]._codebook
     for buffer in (first.embed, first.embed_avg):
-        buffer[2:] = 1e3  # out of reach
+        buffer[2:] = 1e3  # far from every latent
     for _step in range(12):
         codes = quantizer(latents, 50).codes
     assert codes[:, 0].unique().numel() <= 2
@@ -37,7 +37,7 @@ def test_unused_entries_are_used_again_after_their_revival() -> None:
     assert first.embed.abs().max() < 10
 
 
-def test_entries_in_use_stay_where_they_are() -> None:
+def test_entries_in_use_do_not_move() -> None:
     latents = torch.randn(4, 3, 50, generator=torch.Generator().manual_seed(1))
     quantizer, codes = trained_quantizer(latents, steps=10)
     before = {name: buffer.clone() for name, buffer in quantizer.named_buffers()}

@@ -1,4 +1,4 @@
-"""A codec that is trained sounds more like what it was given, resumes exactly, and loads as any checkpoint does."""
+"""Training brings a codec's output closer to its input and resumes exactly; the result loads like any checkpoint."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ TINY = CodecRecipe(
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four files of two seconds: tones of falling loudness."""
+    """A folder with four files of two seconds: tones with falling loudness."""
     folder = tmp_path_factory.mktemp("sounds")
     time = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
     for index, pitch in enumerate((110.0, 220.0, 330.0, 495.0)):
@@ -60,7 +60,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
 
 
 def error_of_reconstruction(out: Path, sounds: Path) -> float:
-    """What a codec loses of the sounds' energy, 0 … about 1."""
+    """Returns the share of the sounds' energy that a codec loses, 0 … about 1."""
     codec = load_codec(resolve(str(out)), CPU)
     crops = [read_crop(path, SAMPLE_RATE, SAMPLE_RATE, 0.2) for path in audio_files(sounds)]
     clips = torch.from_numpy(np.stack(crops))[:, None]
@@ -69,7 +69,7 @@ def error_of_reconstruction(out: Path, sounds: Path) -> float:
     return float((rebuilt - clips).square().mean() / clips.square().mean())
 
 
-def test_training_makes_what_comes_out_like_what_went_in(sounds: Path, tmp_path: Path) -> None:
+def test_training_brings_the_output_closer_to_the_input(sounds: Path, tmp_path: Path) -> None:
     errors = {}
     for steps in (2, 60):
         recipe = replace(TINY, steps=steps, adversarial_from=0.8, learning_rate=5e-3, average_decay=0.5)
@@ -92,7 +92,9 @@ def test_a_resumed_training_writes_the_same_codec(sounds: Path, tmp_path: Path) 
         assert torch.equal(value, resumed[name]), name
 
 
-def test_codes_are_final_from_when_the_codec_is_written_while_its_decoder_goes_on(sounds: Path, tmp_path: Path) -> None:
+def test_codes_are_final_once_the_codec_is_written_while_its_decoder_keeps_learning(
+    sounds: Path, tmp_path: Path
+) -> None:
     clip = torch.from_numpy(read_crop(audio_files(sounds)[0], SAMPLE_RATE, SAMPLE_RATE, 0.0))[None, None]
     codes, rebuilt = [], []
     for step in range(TINY.steps):

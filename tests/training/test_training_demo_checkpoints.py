@@ -1,4 +1,4 @@
-"""The demo checkpoints as they are shipped: small, safe to load, and worth listening to."""
+"""The shipped demo checkpoints are small, safe to load, and follow their prompts."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def music() -> Iterator[Engine]:
 
 
 def clips(engine: Engine, *texts: str, seconds: float = 4.0) -> list[Waveform]:
-    """A clip of each text, generated together."""
+    """Generates a clip for each text, all together."""
     running = [engine.submit(GenerationRequest(text, duration=seconds, seed=5)) for text in texts]
     return [generation.result().waveform[0] for generation in running]
 
 
-def test_they_are_small_and_hold_no_pickle() -> None:
+def test_the_files_are_small_and_hold_no_pickle() -> None:
     files = [path for path in SHIPPED.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= SAFE
     assert sum(path.stat().st_size for path in files) < MOST_BYTES
 
 
-def test_music_is_audible_unclipped_and_of_its_rate(music: Engine) -> None:
+def test_music_is_audible_unclipped_and_has_its_sample_rate(music: Engine) -> None:
     assert music.sample_rate == 32_000
     for clip in clips(music, "slow calm solo piano in C major", "fast energetic rock with drums", ""):
         assert len(clip) == 4 * 32_000
@@ -54,14 +54,14 @@ def test_music_is_audible_unclipped_and_of_its_rate(music: Engine) -> None:
         assert clip.std() > 0.01
 
 
-def test_drums_are_where_they_were_asked_for(music: Engine) -> None:
+def test_prompts_control_drums(music: Engine) -> None:
     with_drums = clips(music, "fast energetic rock with distorted guitar and drums", "happy disco with drums")
     without = clips(music, "calm strings, no drums", "slow solo piano")
     ratios = [[percussive_ratio(clip, 32_000) for clip in group] for group in (with_drums, without)]
     assert min(ratios[0]) > max(ratios[1])
 
 
-def test_sounds_are_audible_and_of_their_rate() -> None:
+def test_sounds_are_audible_and_have_their_sample_rate() -> None:
     with closing(Engine(str(SHIPPED / "sound"), device="cpu")) as engine:
         assert engine.sample_rate == 16_000
         (rain,) = clips(engine, "rain on a window", seconds=2.0)
@@ -69,7 +69,7 @@ def test_sounds_are_audible_and_of_their_rate() -> None:
     assert 0.01 < rain.std() < 0.5
 
 
-def test_a_source_clip_sounds_more_real_than_its_reconstruction_and_than_noise(music: Engine) -> None:
+def test_a_source_clip_scores_as_more_real_than_its_reconstruction_noise_and_generated_music(music: Engine) -> None:
     source = soundfile.read(SHIPPED / "source.flac", dtype="float32")[0]
     codec = load_codec(resolve(str(SHIPPED / "music")), CPU)
     with torch.inference_mode():
@@ -81,7 +81,7 @@ def test_a_source_clip_sounds_more_real_than_its_reconstruction_and_than_noise(m
     assert max(judge.realness(clip, 32_000) for clip in (rebuilt, noise, generated)) < 0.5
 
 
-def test_their_card_says_how_they_were_measured() -> None:
+def test_the_model_card_lists_every_measure() -> None:
     card = (SHIPPED / "MODEL_CARD.md").read_text()
     measured = json.loads((SHIPPED / "measures.json").read_text())["measures"]
     assert len(measured) > 30

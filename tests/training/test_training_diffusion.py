@@ -1,4 +1,4 @@
-"""Diffusion that is trained finds the noise in what it was given, resumes exactly, and decodes in the engine."""
+"""Diffusion networks learn to find noise, their training resumes exactly, and the engine decodes with them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TINY = DiffusionRecipe(hidden=4, max_channels=16, fitted_clips=8, batch=4, secon
 
 @pytest.fixture(scope="module")
 def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four files of two seconds, low tones with a little noise above."""
+    """A folder with four files of two seconds: low tones with a little noise at higher frequencies."""
     folder = tmp_path_factory.mktemp("sounds")
     time = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
     noise = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def codec(sounds: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with a codec that has barely begun to learn."""
+    """A checkpoint with a codec after very few steps of training."""
     folder = tmp_path_factory.mktemp("codec")
     assert train_codec(sounds, folder / "run", folder, CODEC, report=quiet)
     return folder
@@ -68,7 +68,7 @@ def test_every_band_learns_to_find_the_noise(codec: Path) -> None:
     errors = [trainer.step(clips) for _step in range(100)]
     for band in ("band_0", "band_1"):
         curve = [float(error[band]) for error in errors]
-        assert np.mean(curve[:5]) > 1.0  # worse than to hear no noise at all
+        assert np.mean(curve[:5]) > 1.0  # worse than an estimate of no noise at all
         assert np.mean(curve[-20:]) < 0.9
 
 
@@ -87,7 +87,7 @@ def test_a_resumed_training_writes_the_same_networks(sounds: Path, codec: Path, 
                 assert torch.equal(value, resumed[index][part][name]), (index, part, name)
 
 
-def test_the_engine_decodes_with_what_was_written(sounds: Path, codec: Path, tmp_path: Path) -> None:
+def test_the_engine_decodes_with_the_written_networks(sounds: Path, codec: Path, tmp_path: Path) -> None:
     train_diffusion(sounds, codec, tmp_path / "run", tmp_path / "out", TINY, minutes=0.0, report=quiet)
     decoder = MultiBandDiffusion(str(codec), str(tmp_path / "out"), "cpu")
     codes = np.random.default_rng(0).integers(0, CODEC.card, (2, 4, 25), dtype=np.int32)

@@ -1,4 +1,4 @@
-"""Discriminators that are trained tell source audio from codec output, for no wrong reason, and resume exactly."""
+"""Discriminators learn to tell source audio from codec output, without unintended clues, and resume exactly."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TINY = DiscriminatorRecipe(
 
 @pytest.fixture(scope="module")
 def music(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve files of three seconds: plucked chords."""
+    """A folder with twelve files of three seconds: plucked chords."""
     folder = tmp_path_factory.mktemp("source")
     for index in range(12):
         soundfile.write(folder / f"{index:02}.wav", plucked_chords(index, 3.0), SAMPLE_RATE)
@@ -73,7 +73,7 @@ def quiet(_line: str) -> None:
     """Reports nothing."""
 
 
-def test_training_tells_source_from_codec_output(music: Path, codec: Checkpoint, tmp_path: Path) -> None:
+def test_training_learns_to_tell_source_from_codec_output(music: Path, codec: Checkpoint, tmp_path: Path) -> None:
     recipe = replace(TINY, steps=60, batch=8, corrupted=0.125, learning_rate=3e-3)
     assert train_discriminators(music, codec, tmp_path / "run", tmp_path / "out", recipe, report=quiet)
     found = json.loads((tmp_path / "out" / REPORT_FILE).read_text())
@@ -132,7 +132,7 @@ def test_a_resumed_training_writes_the_same_discriminators(music: Path, codec: C
         assert torch.equal(value, resumed["best_state"][name]), name
 
 
-def test_what_is_written_loads_with_its_calibration(music: Path, codec: Checkpoint, tmp_path: Path) -> None:
+def test_written_discriminators_load_with_their_calibration(music: Path, codec: Checkpoint, tmp_path: Path) -> None:
     recipe = replace(TINY, steps=1)
     assert train_discriminators(music, codec, tmp_path / "run", tmp_path / "out", recipe, generated=music, report=quiet)
     loaded, config = load_discriminators(resolve(str(tmp_path / "out")))
@@ -143,11 +143,11 @@ def test_what_is_written_loads_with_its_calibration(music: Path, codec: Checkpoi
     assert {"overall", "codec output", "generated"} <= found["test"].keys() <= {
         "overall", "codec output", "generated", *CORRUPTIONS
     }  # fmt: skip
-    # Here the "generated" clips are the source clips themselves: nobody can tell them.
+    # Here the "generated" clips are the source clips themselves, so nothing can tell them apart.
     assert found["test"]["generated"]["auc"] == pytest.approx(0.5)
 
 
-def test_only_what_one_can_hear_tells_a_pair_apart() -> None:
+def test_only_audible_differences_remain_within_a_pair() -> None:
     torch.manual_seed(1)
     real = 0.5 * torch.sin(2 * torch.pi * 440 * torch.arange(8000) / SAMPLE_RATE).expand(16, 1, -1)
     fake = 0.02 * torch.randn(16, 1, 8000) + 0.3
@@ -156,13 +156,13 @@ def test_only_what_one_can_hear_tells_a_pair_apart() -> None:
     assert torch.allclose(real.mean(dim=-1), fake.mean(dim=-1), atol=1e-3)
     level = loudness(real - real.mean(dim=-1, keepdim=True)) / loudness(fake - fake.mean(dim=-1, keepdim=True))
     unfiltered = level[(level - 1.0).abs() < 0.02]
-    assert len(unfiltered) > 5  # the others are low-passed, which noise hears more of than a tone
+    assert len(unfiltered) > 5  # the others are low-passed, which changes noise more than a tone
     for clips in (real, fake):
         assert clips.abs().max() < 1.0
         assert torch.equal(clips * 32768, (clips * 32768).round())
 
 
-def test_silence_teaches_nothing() -> None:
+def test_silent_pairs_are_not_learned_from() -> None:
     clips = torch.full((2, 1, 4000), 1e-4) * torch.randn(2, 1, 4000)
     clips[1] = 0.1 * torch.randn(1, 4000)
     real, fake, audible = alike(clips, torch.randn(2, 1, 4000), SAMPLE_RATE)
@@ -185,7 +185,7 @@ def test_a_corruption_changes_a_clip_and_stays_finite(name: str) -> None:
     assert (corrupted - clips).square().mean() > 1e-4 * clips.square().mean()
 
 
-def test_files_are_split_by_their_paths_and_wholly(music: Path) -> None:
+def test_files_are_split_by_their_paths_and_never_divided(music: Path) -> None:
     splits = split_files(music)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (8, 2, 2)
     assert len({*splits.train, *splits.validation, *splits.test}) == 12
@@ -205,7 +205,7 @@ def test_a_manifest_decides_the_split(tmp_path: Path) -> None:
         split_files(tmp_path)
 
 
-def test_data_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_unusable_data_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"data=.*existing folder"):
         split_files(tmp_path / "nowhere")
     with pytest.raises(InvalidRequest, match=r"generated=.*audio files"):
@@ -219,7 +219,7 @@ def test_data_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         split_files(tmp_path)
 
 
-def test_silent_files_cannot_calibrate(tmp_path: Path, codec: Checkpoint) -> None:
+def test_silent_files_are_refused_for_calibration(tmp_path: Path, codec: Checkpoint) -> None:
     for index in range(10):
         soundfile.write(tmp_path / f"{index}.wav", np.zeros(8000), SAMPLE_RATE)
     with pytest.raises(InvalidRequest, match="only silent files"):

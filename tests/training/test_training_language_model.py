@@ -1,4 +1,4 @@
-"""From audio with captions to a checkpoint: its language model plays what each caption asks for."""
+"""Trains a checkpoint from audio with captions; its language model generates the clip of each caption."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TINY = LanguageModelRecipe(
 
 
 def sound(number: int) -> NDArray[np.float64]:
-    """float [samples]: a hum, a whistle, noise, a rising tone; from 4 on, other hums."""
+    """Returns float [samples]: a hum, a whistle, noise, a rising tone; from number 4 on, other hums."""
     time = np.arange(round(SECONDS * SAMPLE_RATE)) / SAMPLE_RATE
     noise = np.random.default_rng(number).normal(size=len(time))
     rising = np.sin(2 * np.pi * (300 + 800 * time) * time)
@@ -60,7 +60,7 @@ def sound(number: int) -> NDArray[np.float64]:
 
 
 def write_dataset(folder: Path) -> Path:
-    """A clip of each caption, with its manifest."""
+    """Writes a clip for each caption, and the manifest."""
     clips = []
     for number, (name, captions) in enumerate(CAPTIONS.items()):
         path = folder / name
@@ -95,7 +95,7 @@ def weights(out: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def test_codes_are_those_of_each_clip_alone(dataset: Path, tokens: Path, demo_checkpoints: Path) -> None:
+def test_codes_equal_those_of_each_clip_alone(dataset: Path, tokens: Path, demo_checkpoints: Path) -> None:
     codec = load_codec(resolve(str(demo_checkpoints / "sound")), CPU)
     split = read_tokens(tokens, "train")
     assert split.codes.dtype == torch.int16
@@ -108,7 +108,7 @@ def test_codes_are_those_of_each_clip_alone(dataset: Path, tokens: Path, demo_ch
         assert torch.equal(codes.long(), alone)
 
 
-def test_clips_are_encoded_again_only_for_another_codec(dataset: Path, tmp_path: Path, demo_checkpoints: Path) -> None:
+def test_clips_are_only_encoded_again_for_another_codec(dataset: Path, tmp_path: Path, demo_checkpoints: Path) -> None:
     codec = tmp_path / "codec"
     codec.mkdir()
     shutil.copy(demo_checkpoints / "sound" / CODEC_FILE, codec)
@@ -144,7 +144,7 @@ def test_the_tokenizer_folds_case_and_knows_every_character(tmp_path: Path) -> N
     assert again.get_vocab() == tokenizer.get_vocab()
 
 
-def test_the_loss_is_upstreams_for_each_clip_alone(tokens: Path, tmp_path: Path) -> None:
+def test_the_loss_equals_upstreams_for_each_clip_alone(tokens: Path, tmp_path: Path) -> None:
     split = read_tokens(tokens, "train")
     torch.manual_seed(0)
     trainer = LanguageModelTrainer(TINY, split, split, ALONE)
@@ -160,7 +160,7 @@ def test_the_loss_is_upstreams_for_each_clip_alone(tokens: Path, tmp_path: Path)
         torch.testing.assert_close(trainer.losses(batch), torch.stack(losses), rtol=1e-5, atol=1e-6)
 
 
-def test_a_caption_means_the_same_beside_a_longer_one(tokens: Path) -> None:
+def test_a_longer_caption_in_the_batch_does_not_change_a_captions_effect(tokens: Path) -> None:
     split = read_tokens(tokens, "train")
     torch.manual_seed(0)
     trainer = LanguageModelTrainer(TINY, split, split, ALONE)
@@ -172,7 +172,7 @@ def test_a_caption_means_the_same_beside_a_longer_one(tokens: Path) -> None:
     torch.testing.assert_close(trainer.losses(batch), trainer.losses(unpadded))
 
 
-def test_batches_hold_the_clips_from_the_chosen_beginning(tokens: Path) -> None:
+def test_batches_hold_the_clips_from_the_drawn_start(tokens: Path) -> None:
     split = read_tokens(tokens, "train")
     captions = [caption for captions in split.captions for caption in captions]
     tokenizer = train_tokenizer(captions, 120)
@@ -192,7 +192,7 @@ def test_batches_hold_the_clips_from_the_chosen_beginning(tokens: Path) -> None:
     assert not cut.described.any()
 
 
-def test_each_caption_gets_its_own_clip(tokens: Path, demo_checkpoints: Path, tmp_path: Path) -> None:
+def test_each_caption_generates_its_own_clip(tokens: Path, demo_checkpoints: Path, tmp_path: Path) -> None:
     shutil.copy(demo_checkpoints / "sound" / CODEC_FILE, tmp_path)
     recipe = replace(
         TINY, dim=64, steps=250, batch=8, dropout=0.0, cut_share=0.0, text_dropout=0.1, learning_rate=4e-3,
@@ -236,7 +236,7 @@ def test_tokens_of_another_codec_than_the_checkpoints_are_refused(
         train_language_model(tokens, tmp_path / "run", tmp_path, TINY, report=quiet)
 
 
-def test_tokens_stay_those_of_a_codec_whose_decoder_has_learned_more(
+def test_tokens_stay_valid_when_the_codecs_decoder_has_learned_more(
     tokens: Path, demo_checkpoints: Path, tmp_path: Path
 ) -> None:
     package = read_state(demo_checkpoints / "sound" / CODEC_FILE)

@@ -1,4 +1,4 @@
-"""Each measure on signals whose answer is known; the report from figures made up here."""
+"""Each measure on signals with known answers; the report from made-up figures."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ def test_auc_is_one_for_perfect_zero_for_reversed_and_half_for_equal_values() ->
     assert statistics.mann_whitney([1, 1], [1, 1]).p == 0.5
 
 
-def test_permutation_test_sees_a_match_and_no_match() -> None:
+def test_permutation_test_tells_a_match_from_no_match() -> None:
     asked = [0, 1, 2, 3] * 3
     matching = np.eye(4)[asked]
     assert statistics.permutation_p(matching, asked, seed=0) < 0.01
     assert statistics.permutation_p(np.ones((12, 4)), asked, seed=0) == 1.0
 
 
-def test_classifier_names_what_it_was_taught() -> None:
+def test_classifier_predicts_the_labels_it_was_fitted_to() -> None:
     draw = np.random.default_rng(0)
     labels = [name for name in "abc" for _ in range(20)]
     features = np.stack([np.eye(3)["abc".index(name)] + 0.1 * draw.standard_normal(3) for name in labels])
@@ -142,11 +142,11 @@ def test_six_bit_mu_law_keeps_the_waveform_at_about_25_decibels() -> None:
     coded = codec.mu_law(clip)
     assert len(np.unique(coded)) <= 64
     assert 18 < codec.si_snr(coded, clip) < 30
-    assert codec.si_snr(0.5 * clip, clip) > 60  # scale does not count
+    assert codec.si_snr(0.5 * clip, clip) > 60  # scale does not matter
     assert codec.stft_distance(clip, clip) < 1e-3 < codec.stft_distance(coded, clip)
 
 
-def test_codec_is_measured_beside_mu_law_and_untrained_weights(demo_checkpoints: Path, tmp_path: Path) -> None:
+def test_codec_is_compared_with_mu_law_and_untrained_weights(demo_checkpoints: Path, tmp_path: Path) -> None:
     clips = [melody(), clicks(4.0)]
     coded = codec.code(resolve(str(demo_checkpoints / "music")), clips)
     assert [len(clip) for outputs in coded.outputs.values() for clip in outputs] == 3 * [len(clip) for clip in clips]
@@ -161,7 +161,7 @@ def test_codec_is_measured_beside_mu_law_and_untrained_weights(demo_checkpoints:
 
 
 def heard(asked: music.Asked, seed: int, *, obey: bool) -> tuple[music.Asked, music.Heard]:
-    """A clip that does what it was asked, or the same whatever it was asked."""
+    """Makes the findings of a clip that follows its prompt, or that are the same for every prompt."""
     draw = np.random.default_rng(seed)
     classes = np.full(12, 1 / 12, dtype=np.float32)
     if obey:
@@ -178,7 +178,7 @@ def heard(asked: music.Asked, seed: int, *, obey: bool) -> tuple[music.Asked, mu
 
 
 @pytest.mark.parametrize("obey", [True, False])
-def test_music_measures_pass_a_model_that_obeys_and_fail_one_that_does_not(obey: bool) -> None:
+def test_music_measures_pass_a_model_that_follows_prompts_and_fail_one_that_does_not(obey: bool) -> None:
     source = [heard(asked, seed, obey=True) for seed in range(4) for asked in music.PROMPTS]
     made = [
         heard(asked, 100 * number + seed, obey=obey) for seed in range(4) for number, asked in enumerate(music.PROMPTS)
@@ -194,7 +194,7 @@ def test_music_measures_pass_a_model_that_obeys_and_fail_one_that_does_not(obey:
     assert sum(sum(row.values()) for row in details["instruments_source"].values()) == len(labelled)
 
 
-def test_every_prompt_says_what_it_is_scored_on() -> None:
+def test_every_prompt_contains_what_it_is_scored_on() -> None:
     for asked in music.PROMPTS:
         assert asked.tempo is not None
         assert asked.key is not None
@@ -221,7 +221,7 @@ def test_sound_kinds_are_recognized_by_a_classifier_of_source_sounds() -> None:
     assert details["kinds_generated"]["beep"] == {"beep": 1, "rain": 1}
 
 
-def test_judge_scores_a_clip_of_any_rate_and_length(demo_checkpoints: Path) -> None:
+def test_judge_scores_clips_of_any_rate_and_length(demo_checkpoints: Path) -> None:
     judge = discriminators.Judge(resolve(str(demo_checkpoints / "music")))
     assert not judge.calibrated
     for clip, rate in ((melody(), RATE), (tone(60, 0.2), 16_000)):
@@ -243,7 +243,7 @@ def test_discriminator_measures_pass_scores_that_separate_and_fail_those_that_do
 
 
 @pytest.mark.needs_program("fluidsynth")
-def test_source_music_is_rendered_with_what_its_labels_say() -> None:
+def test_source_music_is_rendered_with_the_facts_from_its_labels() -> None:
     chosen = sources.pieces_of_groups("test", 1)
     rendered = sources.render_all(chosen, 2.0)
     assert [source.asked.group for source in rendered] == list(music.GROUPS)
@@ -316,7 +316,7 @@ def figures() -> Measures:
     )
 
 
-def test_measures_file_has_the_target_beside_each_value_and_reads_back(figures: Measures, tmp_path: Path) -> None:
+def test_measures_file_holds_each_value_with_its_target_and_reads_back(figures: Measures, tmp_path: Path) -> None:
     figures.write(tmp_path / "measures.json")
     rows = json.loads((tmp_path / "measures.json").read_text())["measures"]
     assert [(row["target"], row["passed"]) for row in rows[2:]] == [(0.01, True), (0.9, False), (None, None)]
@@ -330,7 +330,7 @@ def test_a_file_that_holds_no_measures_is_refused_by_name(tmp_path: Path) -> Non
         Measures.read(tmp_path / "measures.json")
 
 
-def test_a_value_that_is_no_number_reaches_no_target() -> None:
+def test_nan_reaches_no_target() -> None:
     assert Measure("a", "b", float("nan"), 0.0).passed is False
     assert Measure("a", "b", float("nan"), 0.0, "at most").passed is False
 
@@ -358,7 +358,7 @@ def test_model_card_holds_figures_facts_and_failures(figures: Measures, tmp_path
     assert "$" not in card
 
 
-def test_model_card_names_the_facts_it_lacks(figures: Measures, tmp_path: Path) -> None:
+def test_a_model_card_without_a_fact_names_it(figures: Measures, tmp_path: Path) -> None:
     facts = dict.fromkeys(report.card_fields() - {"hardware"}, "x")
     with pytest.raises(InvalidRequest, match="hardware"):
         report.render_model_card(figures, facts, tmp_path / "MODEL_CARD.md")

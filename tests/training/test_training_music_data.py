@@ -1,4 +1,4 @@
-"""The music dataset: the same pieces from the same seeds, captions that are true, audio that is sound."""
+"""The music dataset: equal seeds give equal pieces, captions are true, and the audio is audible and not clipped."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def in_seconds(piece: Piece, role: str) -> NDArray[np.float64]:
 # --- pieces -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_piece_depends_on_seed_split_and_index_alone(pieces: list[Piece]) -> None:
+def test_a_piece_depends_only_on_seed_split_and_index(pieces: list[Piece]) -> None:
     assert compose(SEED, "train", 17) == pieces[17]
     for other in (compose(SEED + 1, "train", 17), compose(SEED, "validation", 17), compose(SEED, "train", 18)):
         assert other.parts != pieces[17].parts
@@ -61,7 +61,7 @@ def test_no_two_pieces_share_a_melody(pieces: list[Piece]) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_held_out_keys_and_styles_are_only_in_the_test_split(split: str) -> None:
+def test_only_the_test_split_has_held_out_keys_and_styles(split: str) -> None:
     rng = np.random.default_rng(SEED)
     specs = [draw_spec(rng, split) for _ in range(2000)]
     held_out = [spec.style.name in HELD_OUT_STYLES or (spec.key, spec.mode) in HELD_OUT_KEYS for spec in specs]
@@ -73,7 +73,7 @@ def test_held_out_keys_and_styles_are_only_in_the_test_split(split: str) -> None
         assert not any(held_out)
 
 
-def test_labels_say_what_is_held_out() -> None:
+def test_labels_mark_held_out_pieces() -> None:
     tested = [compose(SEED, "test", index).labels for index in range(40)]
     assert {labels["held_out"] for labels in tested} == {True, False}
     for labels in tested:
@@ -81,7 +81,7 @@ def test_labels_say_what_is_held_out() -> None:
         assert labels["held_out"] == rare
 
 
-def test_tempo_words_are_thirds_of_the_styles_range(pieces: list[Piece]) -> None:
+def test_tempo_words_are_thirds_of_the_styles_tempo_range(pieces: list[Piece]) -> None:
     for piece in pieces:
         low, high = STYLES[piece.labels["style"]].bpm
         third = int((piece.bpm - low) / (high - low) * 3)
@@ -89,7 +89,7 @@ def test_tempo_words_are_thirds_of_the_styles_range(pieces: list[Piece]) -> None
         assert piece.labels["bpm"] == piece.bpm
 
 
-def test_fast_melodies_have_more_notes_a_second_than_slow_ones_in_every_style() -> None:
+def test_fast_melodies_have_more_notes_per_second_than_slow_ones_in_every_style() -> None:
     rates: dict[str, dict[str, list[float]]] = {}
     for index in range(450):
         piece = compose(SEED, "validation", index)
@@ -100,7 +100,7 @@ def test_fast_melodies_have_more_notes_a_second_than_slow_ones_in_every_style() 
         assert np.mean(by_word["fast"]) > 2 * np.mean(by_word["slow"]), style
 
 
-def test_every_player_is_heard_at_once_and_until_the_end(pieces: list[Piece]) -> None:
+def test_every_player_plays_from_the_start_to_the_end(pieces: list[Piece]) -> None:
     for piece in pieces:
         assert min(in_seconds(piece, part.role)[0] for part in piece.parts) < 0.3
         for part in piece.parts:
@@ -109,7 +109,7 @@ def test_every_player_is_heard_at_once_and_until_the_end(pieces: list[Piece]) ->
             assert starts[-1] > 20, (piece.captions[0], part.role)
 
 
-def test_moods_sound_like_themselves(pieces: list[Piece]) -> None:
+def test_moods_differ_in_sound(pieces: list[Piece]) -> None:
     def loudness(mood: str) -> list[int]:
         return [note.velocity for piece in pieces if piece.labels["mood"] == mood for note in piece.parts[0].notes]
 
@@ -119,7 +119,7 @@ def test_moods_sound_like_themselves(pieces: list[Piece]) -> None:
     assert modes["sad"] == modes["dark"] == {"minor"}
 
 
-def test_the_mix_has_enough_of_what_is_measured() -> None:
+def test_the_dataset_has_enough_pieces_of_the_measured_kinds() -> None:
     rng = np.random.default_rng(SEED)
     styles = [draw_spec(rng, "train").style for _ in range(3000)]
     names = [style.name for style in styles]
@@ -131,7 +131,7 @@ def test_the_mix_has_enough_of_what_is_measured() -> None:
 # --- captions ---------------------------------------------------------------------------------------------------------
 
 
-def test_captions_say_only_what_is_so(pieces: list[Piece]) -> None:
+def test_captions_state_only_facts(pieces: list[Piece]) -> None:
     for piece in pieces:
         labels = piece.labels
         plays_drums = any(part.channel == DRUM_CHANNEL for part in piece.parts)
@@ -158,7 +158,7 @@ def test_captions_name_keys_about_half_the_time_and_style_alone_sometimes(pieces
 # --- harmony ----------------------------------------------------------------------------------------------------------
 
 
-def test_roman_numerals_are_the_chords_of_theory() -> None:
+def test_roman_numerals_give_the_chords_of_music_theory() -> None:
     assert chord("V7", 0, "major").pitch_classes == (7, 11, 2, 5)
     assert chord("bVII", 2, "major").pitch_classes == (0, 4, 7)
     assert chord("VI", 9, "minor").pitch_classes == (5, 9, 0)
@@ -187,7 +187,7 @@ def test_midi_holds_every_note_once(pieces: list[Piece], tmp_path: Path) -> None
 
 
 @pytest.mark.needs_program("fluidsynth")
-def test_rendering_does_not_depend_on_what_came_before(pieces: list[Piece], synthesizer: Synthesizer) -> None:
+def test_rendering_does_not_depend_on_earlier_clips(pieces: list[Piece], synthesizer: Synthesizer) -> None:
     alone = render(pieces[0], synthesizer, 4.0)
     for piece in pieces[1:6]:
         render(piece, synthesizer, 3.3)
@@ -215,7 +215,7 @@ def test_a_rebuild_gives_the_same_bytes_whatever_the_workers(tmp_path: Path) -> 
     lines: list[str] = []
     clips = {"train": 9, "test": 1}
     (tmp_path / "two" / "train").mkdir(parents=True)
-    (tmp_path / "two" / "train" / "000001.wav").write_bytes(b"torn")  # what a full disk could leave
+    (tmp_path / "two" / "train" / "000001.wav").write_bytes(b"torn")  # as a full disk could leave it
     for name, workers in (("one", 1), ("two", 2)):
         build_music(
             tmp_path / name, clips, soundfont=None, workers=workers, seed=SEED, seconds=2.0, report=lines.append
@@ -285,7 +285,7 @@ def test_a_manifest_reads_back_as_written_and_sorted(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "manifest.jsonl").read_text().splitlines()[0])["split"] == "test"
 
 
-def test_what_is_no_manifest_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"has no manifest\.jsonl"):
         read_manifest(tmp_path)
     (tmp_path / "manifest.jsonl").write_text('{"file": "train/000000.wav"}\n')

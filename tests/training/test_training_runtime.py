@@ -1,4 +1,4 @@
-"""A training that is interrupted ends where one that is not would have ended."""
+"""An interrupted training ends with the same weights as an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALONE = Worker(0, 1, torch.device("cpu"))
 
 
 def train(folder: Path, steps: int, stop_after: int | None = None, **settings: Any) -> list[float]:
-    """A training whose weights depend on every generator of random numbers; returns its weights and momenta."""
+    """Runs a training whose weights depend on every random number generator; returns its weights and momenta."""
     torch.manual_seed(1)
     layer = torch.nn.Linear(3, 1)
     optimizer = torch.optim.Adam(layer.parameters(), lr=0.1)
@@ -48,7 +48,7 @@ def test_a_finished_training_makes_no_further_step(tmp_path: Path) -> None:
     assert train(tmp_path, 3) == first
 
 
-def test_a_training_out_of_time_is_saved_and_goes_on_later(tmp_path: Path) -> None:
+def test_a_training_out_of_time_is_saved_and_resumes_later(tmp_path: Path) -> None:
     layer = torch.nn.Linear(1, 1)
     for expected in (1, 2):
         run = TrainingRun(tmp_path, ALONE, {"layer": layer}, {}, steps=9, minutes=0.0, report=lambda _line: None)
@@ -57,7 +57,7 @@ def test_a_training_out_of_time_is_saved_and_goes_on_later(tmp_path: Path) -> No
         assert not run.finished
 
 
-def test_a_folder_with_another_training_is_refused_by_the_name_of_what_differs(tmp_path: Path) -> None:
+def test_a_folder_with_another_training_is_refused_with_the_names_of_the_differences(tmp_path: Path) -> None:
     train(tmp_path, 2, batch=4)
     with pytest.raises(InvalidRequest, match="another batch"):
         train(tmp_path, 2, batch=8)

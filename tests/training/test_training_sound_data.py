@@ -1,4 +1,4 @@
-"""The sound-effect data: the same from the same seed, words that fit, test material kept apart."""
+"""The sound dataset: equal seeds give equal clips, captions fit the sounds, and test material is held out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from training.data.synthesis import (
     Signal,
 )
 
-# What every caption of a sound speaks of, one way or another.
+# Words of which every caption of a sound contains at least one.
 SPOKEN_OF = {
     "rain": "rain|downpour",
     "wind": "wind|breeze",
@@ -85,7 +85,7 @@ def draw(seed: int, *, held_out: bool = False) -> Draw:
 
 @pytest.fixture(scope="module")
 def recordings() -> dict[str, Signal]:
-    """Stand-ins for the recordings: each a tone of its own frequency."""
+    """Stand-ins for the recordings: each is a tone with its own frequency."""
     at = np.arange(4000) / SAMPLE_RATE
     return {name: np.sin(2 * np.pi * (200 + 20 * n) * at) for n, name in enumerate(sample_names())}
 
@@ -103,7 +103,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", PROCEDURAL_SOUNDS)
-def test_every_sound_is_heard_and_its_words_speak_of_it(name: str) -> None:
+def test_every_sound_is_audible_and_its_phrases_describe_it(name: str) -> None:
     for seed in range(4):
         rendering = PROCEDURAL_SOUNDS[name].render(draw(seed), 2 * SAMPLE_RATE)
         assert rendering.waveform.shape == (2 * SAMPLE_RATE,)
@@ -131,7 +131,7 @@ def test_words_for_speed_follow_the_speed() -> None:
     assert max(counted["slow"]) < min(counted["fast"])
 
 
-def test_a_clip_depends_on_its_seed_split_and_number_only() -> None:
+def test_a_clip_depends_only_on_its_seed_split_and_number() -> None:
     forwards = [compose_sound(7, "train", index, seconds=1) for index in range(6)]
     backwards = [compose_sound(7, "train", index, seconds=1) for index in reversed(range(6))][::-1]
     for one, other in zip(forwards, backwards, strict=True):
@@ -166,7 +166,7 @@ def test_rain_on_a_window_is_a_frequent_caption() -> None:
     assert sum("rain on a window" in caption for clip in captions for caption in clip) >= 8
 
 
-def test_held_out_ranges_are_drawn_for_the_test_split_only() -> None:
+def test_only_the_test_split_draws_from_held_out_ranges() -> None:
     def is_held_out(value: float) -> bool:
         return any(low <= value < high for low, high in HELD_OUT)
 
@@ -175,7 +175,7 @@ def test_held_out_ranges_are_drawn_for_the_test_split_only() -> None:
     assert all(is_held_out(test.dial()) for _ in range(500))
 
 
-def test_held_out_recordings_are_in_the_test_split_only(recordings: dict[str, Signal]) -> None:
+def test_only_the_test_split_has_held_out_recordings(recordings: dict[str, Signal]) -> None:
     silent = {name: np.zeros(4000) for name in recordings}
     for held_out in (False, True):
         allowed = {name: recordings[name] for name in recordings if (name in HELD_OUT_SAMPLES) == held_out}
@@ -189,7 +189,7 @@ def test_held_out_recordings_are_in_the_test_split_only(recordings: dict[str, Si
         assert all(modifier in kind.phrases[0] for modifier in kind.modifiers)
 
 
-def test_recordings_are_mixed_in_and_named_as_a_source(recordings: dict[str, Signal]) -> None:
+def test_recordings_are_mixed_in_and_labelled_as_a_source(recordings: dict[str, Signal]) -> None:
     clips = [compose_sound(2, "train", index, seconds=1, recordings=recordings) for index in range(120)]
     sources = [clip.labels["source"] for clip in clips]
     assert set(sources) == {"procedural", "samples", "mixed"}
@@ -215,7 +215,7 @@ def test_the_dataset_is_the_same_whatever_the_number_of_workers(
     assert soundfile.info(tmp_path / "1" / rows[0].file).subtype == "PCM_16"
 
 
-def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_an_interrupted_build_resumes_where_it_stopped(tmp_path: Path) -> None:
     def build(folder: Path, count: int) -> list[str]:
         said: list[str] = []
         build_sounds(folder, {"train": count}, samples=None, workers=1, seed=1, seconds=1, report=said.append)
@@ -225,7 +225,7 @@ def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     build(tmp_path / "resumed", 4)
     (tmp_path / "resumed" / "train" / "000001.wav").write_bytes(b"torn")
     (tmp_path / "resumed" / "train" / "000002.wav").unlink()
-    assert "2 of them existed already" in build(tmp_path / "resumed", 6)[-1]
+    assert "(2 existed already)" in build(tmp_path / "resumed", 6)[-1]
     assert files(tmp_path / "resumed") == files(tmp_path / "whole")
 
 
@@ -245,7 +245,7 @@ def test_a_build_killed_in_the_middle_keeps_its_clips(tmp_path: Path, monkeypatc
     said: list[str] = []
     build_sounds(tmp_path / "killed", {"train": 24}, samples=None, workers=1, seed=1, seconds=1, report=said.append)
     build_sounds(tmp_path / "whole", {"train": 24}, samples=None, workers=1, seed=1, seconds=1, report=print)
-    assert "20 of them existed already" in said[-1]
+    assert "(20 existed already)" in said[-1]
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 
@@ -270,7 +270,7 @@ def test_wrong_arguments_are_named(tmp_path: Path, wrong: dict[str, object], fie
     assert not (tmp_path / "manifest.jsonl").exists()
 
 
-def test_a_folder_of_other_settings_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_other_settings_is_refused(tmp_path: Path) -> None:
     build_sounds(tmp_path, {"train": 1}, samples=None, workers=1, seed=1, seconds=1, report=print)
     with pytest.raises(InvalidRequest, match="other settings"):
         build_sounds(tmp_path, {"train": 1}, samples=None, workers=1, seed=2, seconds=1, report=print)
@@ -308,7 +308,7 @@ def test_a_missing_archive_is_named(tmp_path: Path) -> None:
         prepare_samples(tmp_path / "none.tgz", tmp_path / "out")
 
 
-def test_fetching_without_npm_says_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fetching_without_npm_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InvalidRequest, match="needs npm"):
         fetch_samples(tmp_path / "samples")

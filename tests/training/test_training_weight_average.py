@@ -1,4 +1,4 @@
-"""The average of a module's weights, and clips of another loudness."""
+"""The average of a module's weights, and random loudness."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def set_weight(layer: torch.nn.Module, value: float) -> None:
         layer.get_parameter("weight").fill_(value)
 
 
-def test_the_average_forgets_the_weights_from_before_training() -> None:
+def test_the_average_excludes_the_initial_weights() -> None:
     layer = module(100.0)
     average = WeightAverage(layer, decay=0.9)
     for value in (1.0, 2.0):
@@ -30,7 +30,7 @@ def test_the_average_forgets_the_weights_from_before_training() -> None:
     assert average.module_state().keys() == layer.state_dict().keys()
 
 
-def test_a_restored_average_goes_on_as_the_first_would_have() -> None:
+def test_a_restored_average_continues_like_the_original() -> None:
     layer = module(1.0)
     average = WeightAverage(layer, decay=0.9)
     average.update()
@@ -42,7 +42,7 @@ def test_a_restored_average_goes_on_as_the_first_would_have() -> None:
     assert torch.equal(average.module_state()["weight"], restored.module_state()["weight"])
 
 
-def test_an_adopted_average_is_what_the_module_computes_with() -> None:
+def test_the_module_computes_with_an_adopted_average() -> None:
     layer = module(1.0)
     average = WeightAverage(layer, decay=0.5)
     average.update()
@@ -52,7 +52,7 @@ def test_an_adopted_average_is_what_the_module_computes_with() -> None:
     assert layer.get_parameter("weight").item() == pytest.approx((0.5 * 1.0 + 4.0) / 1.5)
 
 
-def test_no_clip_gets_so_loud_that_it_would_clip() -> None:
+def test_random_loudness_never_clips() -> None:
     torch.manual_seed(0)
     clips = torch.rand(64, 1, 100) * 2 - 1
     changed = random_loudness(clips)

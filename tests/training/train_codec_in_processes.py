@@ -1,4 +1,4 @@
-"""Run by torchrun: trains a tiny codec, then shows that the processes agree though each hears other clips.
+"""Run by torchrun: trains a tiny codec, then checks that the processes agree although each sees different clips.
 
 Usage: train_codec_in_processes.py SOUNDS FOLDER
 """
@@ -17,7 +17,7 @@ from training.runtime import join_workers, seed_everything
 
 
 def main(sounds: Path, folder: Path) -> None:
-    """Fails where weights, codebooks or adversary of one process differ from another's."""
+    """Raises AssertionError if the weights, codebooks or adversary of the processes differ."""
     assert train_codec(sounds, folder / "run", folder / "out", TINY)
     worker = join_workers()
     seed_everything(1)
