@@ -21,7 +21,7 @@ class InvalidRequest(ValueError):
 
 
 class Overloaded(RuntimeError):
-    """The engine's waiting room is full: try again later."""
+    """The admission queue is full: try again later."""
 
 
 class Cancelled(RuntimeError):

@@ -1,1 +1,1 @@
-"""The REST gateway: HTTP and a web page in front of Triton, reached through `audiocraft_client`. It holds no model."""
+"""The REST gateway: an HTTP API and a web page. It calls Triton through `audiocraft_client` and loads no model."""

@@ -1,4 +1,4 @@
-"""Puts the gateway together."""
+"""Builds the gateway's ASGI app."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ from audiocraft_triton.gateway.settings import Settings
 
 EXPOSED_HEADERS = ("X-Seed", "X-Sample-Rate", "X-Channels", "X-Duration-Seconds", "X-Request-ID", "Retry-After")
 ABOUT = (
-    "Music and sound from text, EnCodec tokens, and how real a clip sounds: REST in front of Triton. "
-    "Errors are problem details (RFC 9457). The same request with the same seed gives the same clip."
+    "A REST API in front of Triton: generates music and sound from text, converts audio to EnCodec tokens and back, "
+    "and scores how real a clip sounds. Errors are problem details (RFC 9457). The same request with the same seed "
+    "gives the same clip."
 )
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The gateway as an ASGI app, with a client of its own for as long as it runs."""
+    """Creates the gateway as an ASGI app, which opens its own Triton client while it runs."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None, None]:
@@ -41,17 +42,17 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.client = client
             yield
 
-    # Documentation pages without a CDN: a gateway may have no way out.
+    # The documentation pages load nothing from a CDN: a gateway may have no access to the internet.
     app = FastAPIOffline(
         title="audiocraft-triton", description=ABOUT, version=metadata.version("audiocraft-client"),
         license_info={"name": "MIT"}, lifespan=lifespan, static_url="/docs-assets",
         generate_unique_id_function=lambda route: route.name,
     )  # fmt: skip
-    declare_all(app, OPEN)  # the documentation, which FastAPI adds itself
+    declare_all(app, OPEN)  # the documentation pages, which FastAPI adds
     app.state.settings = settings
     routes = Routes(app)
-    for room in (generation, codes, analysis, ecosystem, health, page):
-        app.include_router(room.router)
+    for module in (generation, codes, analysis, ecosystem, health, page):
+        app.include_router(module.router)
     app.mount("/static", declare(OPEN)(page.Files(directory=page.STATIC)), name="static")
     install_problems(app)
     install_limits(app, settings, routes)

@@ -1,4 +1,4 @@
-"""Audio as response bodies: whole files, and streams whose length nobody knows yet."""
+"""Audio as response bodies: whole files, and streams whose length is not known yet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _INT16_SCALE = 32767.0
 
 
 def clip_headers(audio: Audio | Chunk) -> dict[str, str]:
-    """What a caller must know beside the sound."""
+    """Returns the headers that describe a clip: its sample rate, channels, seed and duration."""
     headers = {"X-Sample-Rate": str(audio.sample_rate), "X-Channels": str(audio.waveform.shape[0])}
     if audio.seed is not None:
         headers["X-Seed"] = str(audio.seed)
@@ -26,13 +26,13 @@ def clip_headers(audio: Audio | Chunk) -> dict[str, str]:
 
 
 async def stream_bytes(first: Chunk, rest: AsyncIterator[Chunk], encoding: str) -> AsyncGenerator[bytes, None]:
-    """The body of a stream.
+    """Yields the body of a stream.
 
     Args:
-        first: the first chunk, whose arrival decided that there is an answer.
-        rest: the others.
-        encoding: "wav" (16-bit behind a header that says no length), "pcm" (the same without header) or "pcm_f32";
-            samples of the channels take turns, little-endian.
+        first: the first chunk, which arrived before the response began.
+        rest: the other chunks.
+        encoding: "wav" (16-bit, with a header that gives no length), "pcm" (the same without a header) or "pcm_f32";
+            the channels' samples are interleaved, little-endian.
     """
     if encoding == "wav":
         yield streaming_wav_header(first.sample_rate, first.waveform.shape[0]) + _int16(first.waveform)
@@ -43,7 +43,7 @@ async def stream_bytes(first: Chunk, rest: AsyncIterator[Chunk], encoding: str) 
 
 
 def streaming_wav_header(sample_rate: int, channels: int) -> bytes:
-    """A 16-bit WAV header whose sizes are the largest, which players take for "until the end"."""
+    """Makes a 16-bit WAV header with the largest possible sizes, which players read as "until the end"."""
     frame = 2 * channels
     fields = struct.pack("<IHHIIHH", 16, 1, channels, sample_rate, sample_rate * frame, frame, 16)
     unknown = struct.pack("<I", UNKNOWN_LENGTH)
@@ -55,6 +55,6 @@ def _samples(waveform: NDArray[np.float32], encoding: str) -> bytes:
 
 
 def _int16(waveform: NDArray[np.float32]) -> bytes:
-    """Rounded as libsndfile does it, so that a streamed clip has the samples of the whole file."""
+    """Rounds as libsndfile does, so that a streamed clip has the same samples as the whole file."""
     samples: bytes = np.rint(np.clip(waveform.T, -1.0, 1.0) * _INT16_SCALE).astype("<i2").tobytes()
     return samples

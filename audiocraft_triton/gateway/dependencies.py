@@ -1,4 +1,4 @@
-"""What the doors share: the client to Triton, the settings, large JSON, and how the errors look in the OpenAPI."""
+"""Code that the endpoints share: Triton's client, the settings, large JSON answers, and the errors in the OpenAPI."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from audiocraft_triton.gateway.settings import Settings
 
 
 def triton(request: Request) -> AsyncClient:
-    """The app's one client."""
+    """Returns the app's Triton client."""
     client: AsyncClient = request.app.state.client
     return client
 
 
 def settings(request: Request) -> Settings:
-    """How the app was started."""
+    """Returns the app's settings."""
     found: Settings = request.app.state.settings
     return found
 
 
 async def json_answer(build: Callable[[], BaseModel]) -> Response:
-    """An answer that may have megabytes: made and written beside the event loop, and validated once."""
+    """Builds and serializes an answer in a thread, since it may have megabytes; it is validated once."""
     content = await asyncio.to_thread(lambda: build().model_dump_json())
     return Response(content, media_type="application/json")
 
@@ -42,15 +42,15 @@ _PROBLEM: dict[str, Any] = {
     "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 _WORDS = {
-    400: "The body is no JSON, or no form.",
-    401: "The gateway asks for an API key.",
+    400: "The body is not valid JSON, or not a valid form.",
+    401: "The gateway requires an API key.",
     413: "The body is larger than allowed.",
-    415: "The body is not what the door takes; JSON needs Content-Type: application/json.",
+    415: "The endpoint does not take this content type; JSON needs Content-Type: application/json.",
     422: "A field is outside its bounds, or a file can't be read; `errors` names it.",
     429: "Too many requests or streams; see Retry-After.",
     500: "An error inside the gateway.",
     502: "The model server failed.",
-    503: "All slots are taken and too many wait, or the server is away; see Retry-After.",
+    503: "All slots are taken and the admission queue is full, or Triton can't be reached; see Retry-After.",
     504: "The call took longer than allowed.",
 }
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -61,13 +61,13 @@ BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
 def audio_answer(words: str, *media_types: str) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI of an answer that is sound, and of all that can go wrong."""
+    """Describes, for the OpenAPI, an answer that is audio, and all error answers."""
     headers = {
         name: {"description": description, "schema": {"type": kind}}
         for name, description, kind in (
-            ("X-Seed", "Makes the same request give the same clip again.", "integer"),
-            ("X-Sample-Rate", "Hertz.", "integer"),
-            ("X-Channels", "Channels.", "integer"),
+            ("X-Seed", "Seed of the clip: the same request with this seed gives the same clip.", "integer"),
+            ("X-Sample-Rate", "Sample rate in hertz.", "integer"),
+            ("X-Channels", "Number of channels.", "integer"),
         )
     }
     content = dict.fromkeys(media_types, BINARY)

@@ -1,4 +1,4 @@
-"""A caller who hangs up: the work for them ends at once, down to the slot on the GPU."""
+"""Ends the work for a client that disconnects at once, down to its slot on the GPU."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ log = structlog.get_logger(__name__)
 
 
 class Disconnected(Exception):
-    """The caller is gone; nobody reads the answer."""
+    """The client disconnected, so nobody reads the answer."""
 
 
 async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Awaits `work`; cancels it, which cancels its call to Triton, when the caller hangs up.
+    """Awaits `work`, and cancels it if the client disconnects, which cancels its call to Triton.
 
-    The request's body must have been read.
+    The request's body must have been read before.
 
     Raises:
-        Disconnected: the caller is gone.
+        Disconnected: the client disconnected.
     """
     working = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_disconnected(request.receive))
@@ -40,10 +40,10 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, Result
 
 
 class AudioStream(Response):
-    """A body that is sent while it is made.
+    """A response whose body is sent while it is made.
 
-    A stream that fails midway is broken off without the end mark that chunked encoding has, so nobody takes it for a
-    complete clip. Whatever happens, `pieces` and the `source` they are made of are closed.
+    A stream that fails midway is broken off without the end mark of chunked encoding, so that no client takes it for a
+    complete clip. `pieces`, and the `source` that they are made from, are closed in every case.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""One request and its answer: what is learnt on the way in, for the log line and the metrics on the way out."""
+"""Facts about one request that are learnt on its way in, and needed for the log line and the metrics at its end."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _PLACE = "audiocraft.exchange"
 
 @dataclass(slots=True)
 class Exchange:
-    """What is known of a request beside what HTTP says.
+    """Facts about a request that are not in its HTTP message.
 
     Attributes:
-        client: who asks, as logs may say it: an address, or "key 2".
-        refusal: which limit refused the request.
-        is_stream: the answer is sent while it is made.
+        client: name of the caller that is safe to log: an address, or "key 2".
+        refusal: the limit that refused the request, if one did.
+        is_stream: whether the answer is sent while it is made.
     """
 
     client: str
@@ -28,13 +28,13 @@ class Exchange:
 
 
 def exchange_of(scope: Scope) -> Exchange:
-    """The exchange that a request belongs to."""
+    """Returns the exchange of a request; the first call makes it."""
     exchange: Exchange = scope.setdefault(_PLACE, Exchange(client_address(scope)))
     return exchange
 
 
 def client_address(scope: Scope) -> str:
-    """Where a request comes from; of IPv6 the network, for a caller has a whole /64 to choose addresses from."""
+    """Returns a request's address; for IPv6 its /64 network, since a caller can choose any address in it."""
     if not scope.get("client"):
         return "unknown"
     host = str(scope["client"][0])

@@ -1,4 +1,4 @@
-"""The contract's parameters as pydantic fields: bounds, defaults and descriptions are written down there alone."""
+"""Makes pydantic fields from the contract's parameters, with their bounds, defaults and descriptions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _from_base64(value: object) -> object:
 
 
 def _whole(value: object) -> object:
-    """JSON has one kind of number: 7.0 is 7."""
+    """Accepts 7.0 as 7, since JSON has only one kind of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -37,7 +37,7 @@ AudioFile = Annotated[
     BeforeValidator(_from_base64),
     WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "An audio file in base64."}),
 ]
-# Whatever needs no type of its own is looked up by what Triton calls it.
+# The types of parameters by Triton datatype; choices and audio files have types of their own.
 _TYPES: dict[str, Any] = {
     "BYTES": str,
     "FP32": float,
@@ -48,11 +48,11 @@ _TYPES: dict[str, Any] = {
 
 
 def field(parameter: Parameter, description: str = "", **options: Any) -> Any:
-    """A field with a parameter's bounds and default.
+    """Makes a field with a parameter's bounds and default.
 
     Args:
-        description: instead of the parameter's own.
-        options: more of `pydantic.Field`'s, such as examples.
+        description: replaces the parameter's own.
+        options: other arguments of `pydantic.Field`, such as examples.
     """
     if parameter.datatype == "BYTES":
         bounds: dict[str, Any] = {"max_length": parameter.high}
@@ -64,7 +64,7 @@ def field(parameter: Parameter, description: str = "", **options: Any) -> Any:
 
 
 def with_parameters(model: type[Model]) -> type[Model]:
-    """Adds to a model every parameter that both frontends take and that it does not declare itself."""
+    """Adds to a model every parameter that both frontends take and that the model does not declare."""
     missing = [row for row in PARAMETERS if row.frontend == "both" and row.name not in model.model_fields]
     fields: dict[str, Any] = {row.name: (_annotation(row), field(row)) for row in missing}
     return create_model(model.__name__, __base__=model, __doc__=model.__doc__, __module__=model.__module__, **fields)

@@ -1,4 +1,4 @@
-"""Runs the gateway under uvicorn: how it listens, what it refuses before the app sees it, how it stops."""
+"""Runs the gateway under uvicorn: listening, limits that apply before the app sees a request, and stopping."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from audiocraft_triton.gateway.app import create_app
 from audiocraft_triton.gateway.settings import Settings
 
 KEEP_ALIVE_SECONDS = 75
-"""Longer than what stands in front keeps idle connections (nginx: 60), so that it never picks one just closed."""
+"""Longer than a proxy in front keeps idle connections (nginx: 60), so that it never reuses one just closed."""
 MAX_HEADER_BYTES = 64 * 1024
 
 log = structlog.get_logger("gateway")
 
 
 def serve(settings: Settings) -> None:
-    """Serves until a signal; then what is in flight is finished first.
+    """Serves until a signal arrives, then finishes the requests in flight.
 
     Raises:
         ValueError: a setting can't be used, such as a port that is taken.
     """
     config = configuration(create_app(settings), settings)
     listener = _listen(settings)
-    # uvicorn raises the signal that stopped it once more when all is finished: then this ends the process, in order.
+    # uvicorn raises the signal that stopped it again once all requests are finished: these handlers end the process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
     _Announcing(config, _url(listener), settings).run(sockets=[listener])
 
 
 def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """How uvicorn serves the app."""
+    """Makes the configuration with which uvicorn serves the app."""
     return uvicorn.Config(
         app,
-        http="h11",  # httptools sets headers no limit
+        http="h11",  # httptools does not limit the size of headers
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         ws="none",
         lifespan="on",
@@ -54,7 +54,7 @@ def configuration(app: FastAPI, settings: Settings) -> uvicorn.Config:
 
 
 class _Announcing(uvicorn.Server):
-    """Says where it listens once it answers."""
+    """Logs its address once it answers requests."""
 
     def __init__(self, config: uvicorn.Config, url: str, settings: Settings) -> None:
         super().__init__(config)

@@ -43,9 +43,9 @@ _STATUSES: dict[type[AudioCraftError], int] = {
 _TITLES = {
     422: "The request can't be served as asked",
     502: "The model server failed",
-    503: "Not now",
+    503: "Service unavailable",
     504: "It took too long",
-    CLIENT_CLOSED_REQUEST: "The caller hung up",
+    CLIENT_CLOSED_REQUEST: "The client disconnected",
 }
 _FIELD = re.compile(r"^(\w+)(?:=(.*?))?: ")
 _ENSEMBLE = re.compile(r"^in ensemble '\w+', ")

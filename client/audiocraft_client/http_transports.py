@@ -110,7 +110,7 @@ def _request(tensors: Tensors, outputs: Sequence[str], seconds: float) -> dict[s
     return {
         "inputs": inputs,
         "outputs": [triton_http.InferRequestedOutput(name) for name in outputs],
-        # Triton does not see an HTTP caller hang up before it has an answer: only this ends work nobody waits for.
+        # Triton notices no HTTP disconnect before it has an answer: only this ends work nobody waits for.
         "timeout": math.ceil(min(seconds, MAX_TIMEOUT) * 1e6),
     }
 

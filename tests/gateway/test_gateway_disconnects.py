@@ -1,4 +1,4 @@
-"""Callers who hang up leave nothing behind: no slot, no file, no task, no connection."""
+"""Clients that disconnect leave nothing behind: no slot, no file, no task, no connection."""
 
 from __future__ import annotations
 

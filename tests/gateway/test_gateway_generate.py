@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 PIANO = {"text": "calm solo piano", "duration": 1.0, "seed": 7}
 
 
-@pytest.mark.parametrize(("door", "kind", "rate"), [("music", "music", 32_000), ("audio", "sound", 16_000)])
+@pytest.mark.parametrize(("route", "kind", "rate"), [("music", "music", 32_000), ("audio", "sound", 16_000)])
 def test_a_clip_is_the_clients_own_at_the_models_own_rate(
-    http: httpx.Client, server: EmbeddedServer, door: str, kind: str, rate: int
+    http: httpx.Client, server: EmbeddedServer, route: str, kind: str, rate: int
 ) -> None:
-    answer = http.post(f"/generate/{door}", json=PIANO)
+    answer = http.post(f"/generate/{route}", json=PIANO)
     assert answer.status_code == 200, answer.text
     with Client(server.grpc_url) as client:
         clip = getattr(client, kind)(PIANO["text"], duration=1.0, seed=7)

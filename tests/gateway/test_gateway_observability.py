@@ -86,8 +86,8 @@ def test_a_stream_is_counted_while_it_runs_and_its_first_byte_is_timed(start_gat
         assert during[f"audiocraft_gateway_requests_in_progress{{{route}}}"] == 1
         assert during[f"audiocraft_gateway_time_to_first_byte_seconds_count{{{route}}}"] == 1
         assert f"audiocraft_gateway_request_duration_seconds_count{{{route}}}" not in during
-        hung_up = f'audiocraft_gateway_requests_total{{method="POST",{route},status="499"}}'
-        _until(lambda: _metrics(http).get(hung_up) == 1, "who hangs up is counted as 499")
+        disconnected = f'audiocraft_gateway_requests_total{{method="POST",{route},status="499"}}'
+        _until(lambda: _metrics(http).get(disconnected) == 1, "a client that disconnects is counted as 499")
         assert _metrics(http)["audiocraft_gateway_active_streams"] == 0
 
 
@@ -124,8 +124,8 @@ def test_a_caller_who_waits_for_a_clip_and_hangs_up_is_counted(start_gateway) ->
             caller.sendall(f"{head}\r\n\r\n".encode() + body)
             waiting = 'audiocraft_gateway_requests_in_progress{route="/generate/music"}'
             _until(lambda: _metrics(http).get(waiting) == 1, "the request is there")
-        hung_up = 'audiocraft_gateway_requests_total{method="POST",route="/generate/music",status="499"}'
-        _until(lambda: _metrics(http).get(hung_up) == 1, "499")
+        disconnected = 'audiocraft_gateway_requests_total{method="POST",route="/generate/music",status="499"}'
+        _until(lambda: _metrics(http).get(disconnected) == 1, "499")
 
 
 def test_what_a_caller_writes_never_becomes_a_label(away: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""What the OpenAPI says is what the gateway does: schemathesis asks every door, within the bounds and beyond them."""
+"""What the OpenAPI says is what the gateway does: schemathesis calls every endpoint, within the bounds and beyond them."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def fetch(
     except CheckpointError as error:
         fail(error, status=1)
     except KeyboardInterrupt:
-        fail("interrupted; the same command goes on", status=130)
+        fail("interrupted; run the same command again to resume", status=130)
 
 
 def _fetch(names: list[str], out: Path, revision: str | None, lock: Path | None, lm: precision.Precision) -> None:

@@ -37,7 +37,7 @@ def train_discriminators(
     ] = None,
     minutes: Annotated[
         float | None,
-        typer.Option(min=0, help="Stop after so long, with exit status 3; the same command goes on."),
+        typer.Option(min=0, help="Stop after so long, with exit status 3; run the same command again to resume."),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Steps in all. Default: 1,000, for minutes on a GPU.")
@@ -65,7 +65,7 @@ def train_discriminators(
     except (CheckpointError, InvalidRequest) as error:
         fail(error, status=2)
     except KeyboardInterrupt:
-        fail("interrupted; the same command goes on from the last minute", status=130)
+        fail("interrupted; run the same command again to resume from the last saved minute", status=130)
 
 
 def run_training(
@@ -114,7 +114,7 @@ def run_training(
     found = json.loads((out / discriminators.REPORT_FILE).read_text(encoding="utf-8"))
     console.print(quality_table(found["test"]))
     if not finished:
-        console.print(f"{found['steps']:,} of {recipe.steps:,} steps are made; the same command goes on from here.")
+        console.print(f"{found['steps']:,} of {recipe.steps:,} steps are done; run the same command again to resume.")
     console.print(
         f"{out / DISCRIMINATORS_FILE} is written, with its calibration; logs: tensorboard --logdir {run}\n\n"
         "Serve them:\n"

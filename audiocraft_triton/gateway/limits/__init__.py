@@ -1,4 +1,4 @@
-"""Who may call, how much, and how often. Counts are kept in memory: each gateway process has its own."""
+"""Limits on callers: API keys, rate, streams and body sizes. Each gateway process counts in its own memory."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from audiocraft_triton.gateway.settings import Settings
 
 
 def install_limits(app: FastAPI, settings: Settings, routes: Routes) -> None:
-    """Puts the limits around the app. What must also see a refused request (CORS, logs) is installed after it.
+    """Puts the limits around the app. Middleware that must also see refused requests (CORS, logs) is installed later.
 
     Raises:
-        ValueError: the rate limit can't be read, or the file of keys can't, or it has none.
+        ValueError: the rate limit or the file of keys can't be read, or the file has no key.
     """
     app.add_middleware(BodyLimit, max_bytes=settings.max_body_bytes)
     app.add_middleware(

@@ -1,4 +1,4 @@
-"""Decides, before a body is read, whether a request may go on: key and rate."""
+"""Checks a request's API key and rate before its body is read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from audiocraft_triton.gateway.route_policies import Routes
 
 
 class Admission:
-    """Lets requests through that have a right to be served.
+    """Passes on requests whose caller has a valid key and is within its rate; refuses the others.
 
     Args:
-        callers: who may call.
-        rate: how often. It counts requests without a right key too, by address, so that guessing is slow.
-        routes: the app's; those that are open let everyone in.
+        callers: identifies callers by key or address.
+        rate: limit on each caller. It also counts requests without a valid key, by address, to slow down guessing.
+        routes: the app's routes; open routes are not checked.
     """
 
     def __init__(self, app: ASGIApp, callers: Callers, rate: MovingWindow, routes: Routes) -> None:
@@ -44,13 +44,13 @@ class Admission:
     async def _refuse_rate(self, scope: Scope, receive: Receive, send: Send, wait: float) -> None:
         await refuse(
             scope, receive, send, reason="rate", status=429, title="Too many requests",
-            detail=f"at most {self._rate} are allowed; come back in {whole_seconds(wait)} seconds",
+            detail=f"at most {self._rate} are allowed; try again in {whole_seconds(wait)} seconds",
             headers={"Retry-After": whole_seconds(wait)},
         )  # fmt: skip
 
     async def _refuse_key(self, scope: Scope, receive: Receive, send: Send) -> None:
         await refuse(
             scope, receive, send, reason="key", status=401, title="An API key is needed",
-            detail="send a key as `Authorization: Bearer KEY` or `X-API-Key: KEY`; there was none, or not a right one",
+            detail="the key is missing or not valid; send one as `Authorization: Bearer KEY` or `X-API-Key: KEY`",
             headers={"WWW-Authenticate": 'Bearer realm="audiocraft-triton"'},
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tells callers apart: by their API key, or by their address where no keys are asked for."""
+"""Identifies callers by their API key, or by their address where no key is required."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _BEARER = "bearer "
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks.
+    """The sender of a request.
 
     Attributes:
-        name: "key 2", by its place in the list, or an address: safe to log, and what limits count by.
-        admitted: whether the caller showed a key, or needs none.
+        name: "key 2", by its place in the list, or an address. It is safe to log, and limits count by it.
+        admitted: whether the caller sent a valid key, or needs none.
     """
 
     name: str
@@ -30,21 +30,21 @@ class Caller:
 
 
 class Callers:
-    """Knows the keys, as digests.
+    """Identifies callers; it keeps digests of the API keys only.
 
     Args:
-        keys: who may call; none means anyone may.
+        keys: the valid API keys; without any, every caller is admitted.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._digests = [_digest(key.encode()) for key in keys]
 
     def identify(self, scope: Scope) -> Caller:
-        """By key if it is right, else by address."""
+        """Identifies a caller by its key if that is valid, else by its address."""
         if not self._digests:
             return Caller(client_address(scope), admitted=True)
         shown = _digest(_shown_key(scope))
-        # Every key is compared, and digests have one length: the time taken tells nothing of a key.
+        # Every key is compared, and all digests have the same length, so the time taken reveals nothing about a key.
         matches = [hmac.compare_digest(shown, digest) for digest in self._digests]
         if any(matches):
             return Caller(f"key {matches.index(True) + 1}", admitted=True)
@@ -52,10 +52,10 @@ class Callers:
 
 
 def read_keys(settings: Settings) -> list[str]:
-    """The keys of the settings and of their file.
+    """Returns the API keys from the settings and from the file that they name.
 
     Raises:
-        ValueError: the file can't be read, or has no key: that must not mean that anyone may call.
+        ValueError: the file can't be read or has no key, which must not open the gateway to everyone.
     """
     keys = [key.get_secret_value() for key in settings.api_keys]
     path = settings.api_keys_file
@@ -67,7 +67,9 @@ def read_keys(settings: Settings) -> list[str]:
         raise ValueError(f"api_keys_file={path}: can't be read: {error}") from error
     found = [line for line in lines if line and not line.startswith("#")]
     if not found:
-        raise ValueError(f"api_keys_file={path}: has no key; write one a line, or leave the file out to let anyone in")
+        raise ValueError(
+            f"api_keys_file={path}: has no key; write one per line, or unset api_keys_file to admit every caller"
+        )
     return keys + found
 
 

@@ -1,4 +1,4 @@
-"""How often a caller may ask."""
+"""Limits how many requests a caller may send in a window of time."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from collections.abc import Callable, Sequence
 from limits import RateLimitItem, parse_many
 
 MAX_REQUESTS = 10_000
-"""The largest limit for one window: what a window remembers of one caller."""
+"""The largest limit for one window, which remembers the times of that many requests of a caller."""
 REMEMBERED_CALLERS = 10_000
 REMEMBERED_REQUESTS = 500_000
 
 
 class MovingWindow:
-    """Counts each caller's requests in the time just past.
+    """Counts each caller's requests in the most recent seconds.
 
-    `limits` reads the limit; its own in-memory store isn't used, because that keeps every address it ever saw, and
-    starts a thread that looks through all of them. Here the callers seen longest ago are forgotten first.
+    The `limits` package parses the limit. Its in-memory store isn't used, because that keeps every address it ever saw,
+    and starts a thread that scans all of them. This class forgets the callers seen longest ago first.
 
     Args:
-        limits: all hold; none: any number of requests.
-        clock: seconds that only grow.
+        limits: all of them apply; without any, the number of requests is not limited.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, limits: Sequence[RateLimitItem], clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,10 +35,10 @@ class MovingWindow:
 
     @classmethod
     def of(cls, text: str) -> MovingWindow:
-        """From "60/minute", or several: "5/second; 60/minute".
+        """Parses one limit, such as "60/minute", or several, such as "5/second; 60/minute".
 
         Raises:
-            ValueError: it can't be read, or is more than is remembered of a caller.
+            ValueError: the text can't be parsed, or a limit exceeds MAX_REQUESTS.
         """
         if not text.strip():
             return cls(())
@@ -47,19 +47,19 @@ class MovingWindow:
         except ValueError as error:
             raise ValueError(f'rate_limit={text!r}: write it like "60/minute" or "5/second; 60/minute"') from error
         if not all(1 <= limit.amount <= MAX_REQUESTS for limit in limits):
-            raise ValueError(f"rate_limit={text!r}: must allow 1 to {MAX_REQUESTS:,} requests a window")
+            raise ValueError(f"rate_limit={text!r}: must allow 1 to {MAX_REQUESTS:,} requests per window")
         return cls(limits)
 
     def __str__(self) -> str:
-        """As an error says it: "60 per 1 minute"."""
+        """Returns the limits in words, for errors: "60 per 1 minute"."""
         return self._text
 
     def __len__(self) -> int:
-        """How many callers are remembered."""
+        """Returns the number of remembered callers."""
         return len(self._times)
 
     def wait(self, caller: str) -> float:
-        """Seconds until the caller may ask again. 0: it may now, and this request counts."""
+        """Returns the seconds until the caller may send a request. 0 means now; then this request is counted."""
         if not self._limits:
             return 0.0
         now = self._clock()

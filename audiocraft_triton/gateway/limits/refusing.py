@@ -1,4 +1,4 @@
-"""Answers a request that is refused before its body was read."""
+"""Answers requests that are refused before their bodies are read."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ async def refuse(
     detail: str,
     headers: dict[str, str] | None = None,
 ) -> None:
-    """Sends a problem, and notes the reason.
+    """Sends a problem as the answer, and records the reason.
 
-    A small body does not matter. Behind a large one the connection is closed, without reading the rest: but callers
-    that send all before they read would lose the answer if it were closed at once, so what they send in the next two
-    seconds is thrown away first.
+    A small body is simply read. With a large one, the connection is closed before the rest is read. Clients that send
+    the whole body before they read would lose the answer if the connection closed at once, so the data that arrives in
+    the next two seconds is discarded first.
     """
     exchange_of(scope).refusal = reason
     response = problem_response(status, title, detail, headers=headers, instance=scope["path"])
@@ -47,12 +47,12 @@ async def refuse(
 
 
 def whole_seconds(seconds: float) -> str:
-    """For Retry-After, which knows no fractions: never too early."""
+    """Rounds up to whole seconds, for Retry-After, which takes no fractions."""
     return str(max(1, math.ceil(seconds)))
 
 
 def declared_length(scope: Scope) -> int | None:
-    """What Content-Length says; None where it says nothing (a chunked body has none)."""
+    """Returns the value of Content-Length; None where it is missing (a chunked body has none) or not a number."""
     value = Headers(scope=scope).get("content-length", "")
     return int(value) if value.isascii() and value.isdigit() else None
 

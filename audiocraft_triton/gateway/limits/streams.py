@@ -1,4 +1,4 @@
-"""How many streams a caller may hold at once."""
+"""Limits how many streams a caller may hold at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StreamCounts:
     """The open streams of each caller; only callers that hold one are remembered.
 
     Args:
-        limit: streams for each caller.
+        limit: streams per caller.
     """
 
     def __init__(self, limit: int) -> None:
@@ -32,15 +32,15 @@ class StreamCounts:
         self._held: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        """How many callers hold streams."""
+        """Returns the number of callers that hold streams."""
         return len(self._held)
 
     @contextmanager
     def one_more(self, caller: str) -> Generator[None, None, None]:
-        """Holds a stream inside the block.
+        """Counts a stream of the caller inside the block.
 
         Raises:
-            TooManyStreams: the caller has as many as it may.
+            TooManyStreams: the caller holds as many streams as allowed.
         """
         if self._held[caller] >= self.limit:
             raise TooManyStreams(f"{caller} holds {self.limit} streams, as many as allowed; wait for one to end")
@@ -54,8 +54,9 @@ class StreamCounts:
 
 
 class StreamPlace:
-    """One request's place among its caller's streams. An endpoint takes it once it knows that it answers with a stream;
-    it is free again when the answer has ended.
+    """One request's place among its caller's streams.
+
+    An endpoint takes the place once it knows that it answers with a stream; it is released when the answer has ended.
     """
 
     def __init__(self, counts: StreamCounts, exchange: Exchange, held: ExitStack) -> None:
@@ -67,14 +68,14 @@ class StreamPlace:
         """Counts this answer as a stream.
 
         Raises:
-            TooManyStreams: the caller has as many as it may.
+            TooManyStreams: the caller holds as many streams as allowed.
         """
         self._held.enter_context(self._counts.one_more(self._exchange.client))
         self._exchange.is_stream = True
 
 
 async def stream_place(request: Request) -> AsyncGenerator[StreamPlace, None]:
-    """A dependency whose scope ends after the answer was sent."""
+    """FastAPI dependency that releases the place after the answer was sent."""
     with ExitStack() as held:
         yield StreamPlace(request.app.state.streams, exchange_of(request.scope), held)
 
@@ -83,7 +84,7 @@ Place = Annotated[StreamPlace, Depends(stream_place, scope="request")]
 
 
 async def refuse_stream(request: Request, error: Exception) -> Response:
-    """The answer to TooManyStreams."""
+    """Answers TooManyStreams with status 429."""
     exchange_of(request.scope).refusal = "streams"
     return problem_response(
         429, "Too many streams at once", str(error),

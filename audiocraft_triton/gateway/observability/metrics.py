@@ -28,7 +28,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         self.requests = Counter(
             "audiocraft_gateway_requests_total",
-            "Requests by route and status; 499: the caller hung up; 500: an answer broken off, too.",
+            "Requests by route and status; 499: the client disconnected; 500: an answer broken off, too.",
             ("method", "route", "status"),
             registry=self._registry,
         )
@@ -59,7 +59,7 @@ class Metrics:
         )
         self.rejected = Counter(
             "audiocraft_gateway_rejected_total",
-            "Requests that a limit refused: body, rate, streams or key here, busy: no room here or in Triton.",
+            "Requests that a limit refused: body, rate, streams or key here, busy: gateway or Triton is full.",
             ("reason",),
             registry=self._registry,
         )

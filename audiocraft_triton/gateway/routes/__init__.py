@@ -1,1 +1,1 @@
-"""The gateway's doors, by what they do."""
+"""The gateway's endpoints, one module for each group."""

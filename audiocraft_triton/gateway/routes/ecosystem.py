@@ -1,4 +1,4 @@
-"""Doors in the shapes that other servers made common, so that existing clients work: OpenAI's, and vllm-omni's."""
+"""Endpoints in the formats of other servers, so that existing clients work: OpenAI's, and vllm-omni's."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ const AUDIO_TYPES = { wav: "audio/wav", flac: "audio/flac", mp3: "audio/mpeg", o
  *
  * @param {"music"|"audio"} kind
  * @param {object} request the body; `seed` as a string of digits, since it may exceed what a JS number can hold
- * @param {AbortSignal} signal hangs up, which frees the server's slot
+ * @param {AbortSignal} signal disconnects, which frees the server's slot
  * @returns {Promise<{seed: string, sampleRate: number, channels: number, pieces: AsyncGenerator<Float32Array[]>}>}
  */
 export async function streamGeneration(kind, request, signal) {

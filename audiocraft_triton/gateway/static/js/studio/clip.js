@@ -69,7 +69,7 @@ export class Clip extends EventTarget {
     }
   }
 
-  /** Hangs up; what has arrived stays. */
+  /** Disconnects; keeps what has arrived. */
   cancel() {
     this.#abort.abort();
   }
