@@ -1,4 +1,4 @@
-"""What the OpenAPI says is what the gateway does: schemathesis calls every endpoint, within the bounds and beyond them."""
+"""What the OpenAPI says is what the gateway does: schemathesis calls every endpoint, within and beyond the bounds."""
 
 from __future__ import annotations
 
