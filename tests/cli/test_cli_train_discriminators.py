@@ -41,7 +41,7 @@ def test_a_folder_of_audio_becomes_calibrated_discriminators(
     command = ("--codec", "demo", "--data", music, "--out", tmp_path, "--steps", 2, "--batch", 1)
     first = train(*command, "--minutes", 0)
     assert first.exit_code == 3, first.output
-    assert "1 of 2 steps are made" in first.output
+    assert "1 of 2 steps are done" in first.output
     second = train(*command)
     assert second.exit_code == 0, second.output
     assert "resumed at step 1 of 2" in second.output
