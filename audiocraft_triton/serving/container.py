@@ -63,6 +63,8 @@ IDLE_SECONDS = 5
 """Seconds after all HTTP connections became idle until tritonserver is killed: it waits for open ones before it ends,
 for its whole exit timeout if a caller keeps an idle one open, and then ends with status 1."""
 CONNECTION_MILLISECONDS = 30_000
+LOADED = "all models are loaded"
+"""Logged once: a crash after it ends this process, and a crash before it gets one more start."""
 POLL_SECONDS = 0.5
 QUIET_POLLS = 3
 """Consecutive polls without requests that end the drain: engines publish their counts only four times a second, so one
@@ -208,7 +210,9 @@ class Supervisor:
             if self._asked.wait(POLL_SECONDS):
                 return
         status = self._process.poll()
-        if status is not None and crashed(status):
+        if status is None:
+            _say(LOADED)
+        elif crashed(status):
             self._clear()
             raise CrashedWhileLoading(f"tritonserver ended with status {status}")
 

@@ -23,7 +23,7 @@ import tritonclient.grpc as triton_grpc
 from audiocraft_client import Client, ServerUnreachable
 
 from audiocraft_triton.serving.arguments import INNER_CALLS, SERVING_ARGUMENTS, THREADS_PER_MODEL
-from audiocraft_triton.serving.container import EXIT_SECONDS, ContainerOptions, command_line, in_flight
+from audiocraft_triton.serving.container import EXIT_SECONDS, LOADED, ContainerOptions, command_line, in_flight
 from audiocraft_triton.serving.embedded.installation import (
     build_backend_directory,
     find_installation,
@@ -192,6 +192,7 @@ def test_a_second_crash_while_loading_ends_the_container(
 
 def test_a_crash_after_loading_is_not_hidden_by_another_start(repository: Path, run: Callable[..., Container]) -> None:
     container = run(repository)
+    _until(lambda: LOADED in container.log.read_text(), "the supervisor knows that it is loaded", container.log)
     [tritonserver] = Path(f"/proc/{container.process.pid}/task/{container.process.pid}/children").read_text().split()
     os.kill(int(tritonserver), signal.SIGABRT)
     assert container.process.wait(PATIENCE) == 128 + signal.SIGABRT
