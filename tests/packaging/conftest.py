@@ -3,36 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from wheel_environments import PROJECT, Environment, make_environment
-
-
-@dataclass(frozen=True, slots=True)
-class Wheels:
-    """What was built.
-
-    Attributes:
-        package: `audiocraft-triton`.
-        client: `audiocraft-client`.
-        source: the source distribution of the first.
-    """
-
-    package: Path
-    client: Path
-    source: Path
-
-
-def build(target: str, project: Path, out: Path) -> Path:
-    """Builds a `wheel` or an `sdist` with the build backend of this environment."""
-    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(out)]
-    subprocess.run(command, cwd=project, check=True, stdout=subprocess.DEVNULL)
-    [built] = out.iterdir()
-    return built
+from wheel_environments import PROJECT, Environment, Wheels, build, make_environment
 
 
 @pytest.fixture(scope="session")

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 
 import audiocraft_client
 import yaml
-from conftest import build
 from packaging.requirements import Requirement
-from wheel_environments import PROJECT
+from wheel_environments import PROJECT, build
 
 import audiocraft_triton
 from audiocraft_triton.checkpoints import audiocraft_installation
 
 if TYPE_CHECKING:
-    from conftest import Wheels
+    from wheel_environments import Wheels
 
 
 def names(wheel: Path) -> set[str]:

@@ -24,7 +24,7 @@ from wheel_environments import PROJECT, Environment, make_environment
 from audiocraft_triton.checkpoints import audiocraft_installation
 
 if TYPE_CHECKING:
-    from conftest import Wheels
+    from wheel_environments import Wheels
 
 AUDIOCRAFT = [requirement.name for requirement in audiocraft_installation.requirements()]
 BASE = "contract cli.doctor cli.commands.doctor cli.options serving.embedded serving.container serving.repository"

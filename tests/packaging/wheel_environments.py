@@ -109,3 +109,26 @@ def _needs(distribution: Distribution, extra: str) -> Iterator[Requirement]:
     for needed in map(Requirement, distribution.requires or ()):
         if needed.marker is None or needed.marker.evaluate({"extra": extra}):
             yield needed
+
+
+@dataclass(frozen=True, slots=True)
+class Wheels:
+    """What was built.
+
+    Attributes:
+        package: `audiocraft-triton`.
+        client: `audiocraft-client`.
+        source: the source distribution of the first.
+    """
+
+    package: Path
+    client: Path
+    source: Path
+
+
+def build(target: str, project: Path, out: Path) -> Path:
+    """Builds a `wheel` or an `sdist` with the build backend of this environment."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", target, "-d", str(out)]
+    subprocess.run(command, cwd=project, check=True, stdout=subprocess.DEVNULL)
+    [built] = out.iterdir()
+    return built
