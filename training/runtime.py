@@ -167,7 +167,7 @@ class TrainingRun:
                 if before.get(key, None) != self._settings.get(key, None)
             )
             raise InvalidRequest(
-                "state", str(self.folder), f"holds a training with other {', '.join(changed)}: choose another folder"
+                "state", str(self.folder), f"holds a training with another {', '.join(changed)}: choose another folder"
             )
         state = torch.load(path, map_location=self._worker.device, weights_only=True)
         for name, part in self._parts.items():

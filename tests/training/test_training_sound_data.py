@@ -32,7 +32,7 @@ from training.data.synthesis import (
 )
 
 # Words of which every caption of a sound contains at least one.
-SPOKEN_OF = {
+CAPTION_WORDS = {
     "rain": "rain|downpour",
     "wind": "wind|breeze",
     "ocean": "wave|sea",
@@ -111,7 +111,7 @@ def test_every_sound_is_audible_and_its_phrases_describe_it(name: str) -> None:
         assert np.sqrt(np.mean(rendering.waveform**2)) > 0.01
         assert len(rendering.phrases) >= 3
         for phrase in rendering.phrases:
-            assert re.search(SPOKEN_OF[name], phrase), phrase
+            assert re.search(CAPTION_WORDS[name], phrase), phrase
             assert phrase == " ".join(phrase.split()), "no gaps of absent words"
         for modifier in rendering.modifiers:
             assert modifier in rendering.phrases[0]
@@ -155,7 +155,7 @@ def test_clips_are_neither_silent_nor_clipped_and_their_captions_hold_their_modi
         counts[len(clip.labels["sounds"])] += 1
         assert all(modifier in clip.captions[0] for modifier in clip.labels["modifiers"])
         for caption in clip.captions:
-            assert all(re.search(SPOKEN_OF[sound], caption) for sound in clip.labels["sounds"]), caption
+            assert all(re.search(CAPTION_WORDS[sound], caption) for sound in clip.labels["sounds"]), caption
         assert clip.labels["group"] == clip.labels["sounds"][0]
         assert clip.labels["source"] == "procedural"
     assert 5 <= counts[2] <= 27, "about a quarter are pairs"
@@ -310,5 +310,5 @@ def test_a_missing_archive_is_named(tmp_path: Path) -> None:
 
 def test_fetching_without_npm_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InvalidRequest, match="needs npm"):
+    with pytest.raises(InvalidRequest, match="install npm"):
         fetch_samples(tmp_path / "samples")
