@@ -1,1 +1,1 @@
-"""Writes what is derived from `audiocraft_triton/contract` but can't import it, and says where such files differ."""
+"""Generates the files that derive from `audiocraft_triton/contract` but can't import it, and finds outdated ones."""

@@ -1,6 +1,6 @@
-"""Marked blocks: the part of a file that is generated, between two comments, in a file that is otherwise hand-written.
+"""Marked blocks: generated parts, each between two comments, of files that are otherwise written by hand.
 
-In Python and config.pbtxt `# generated: NAME` … `# /generated`; in Markdown the same in `<!-- … -->`.
+The comments are `# generated: NAME` … `# /generated` in Python and config.pbtxt, and `<!-- … -->` in Markdown.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ _BLOCK = re.compile(
 
 
 def names(text: str) -> list[str]:
-    """The blocks of a file, in order."""
+    """Returns the names of a file's blocks, in order."""
     return [found["name"] for found in _BLOCK.finditer(text)]
 
 
 def filled(text: str, contents: Mapping[str, str]) -> str:
-    """The text with every marked block replaced.
+    """Returns the text with every marked block replaced.
 
     Args:
-        contents: what belongs into each block, by name; lines are indented as the block's first comment is.
+        contents: the content of each block by name; its lines are indented like the block's first comment.
     Raises:
-        KeyError: the text has a block that nothing is generated for.
+        KeyError: the text has a block without a content.
     """
 
     def fill(found: re.Match[str]) -> str:

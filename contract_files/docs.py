@@ -1,4 +1,4 @@
-"""The table of the generation parameters in the README and the docs."""
+"""Generates the table of the generation parameters in the README and the docs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contract_files import words
 
 
 def table(parameters: Sequence[Parameter]) -> str:
-    """A Markdown table, a row for each parameter."""
+    """Returns a Markdown table with a row for each parameter."""
     rows = ["| input | type | default | bound | meaning |", "| --- | --- | --- | --- | --- |"]
     for parameter in parameters:
         only = "" if parameter.frontend == "both" else f" {parameter.frontend.capitalize()} models only."

@@ -1,4 +1,4 @@
-"""The fields of the engine's `GenerationRequest`."""
+"""Generates the fields of the engine's `GenerationRequest`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TYPES = {"BYTES": "str", "FP32": "float", "INT32": "int", "INT64": "int", "BOOL
 
 
 def fields(parameters: Sequence[Parameter]) -> str:
-    """Dataclass fields, each below its description. Unary inputs are left out: they concern the answer's form alone."""
+    """Returns dataclass fields, each below its description. Unary inputs are left out: they only shape the answer."""
     rows = [parameter for parameter in parameters if parameter.frontend != "unary"]
     return "\n".join(f"{_comment(row)}\n{row.name}: {_annotation(row)} = {_default(row)}" for row in rows)
 
@@ -28,7 +28,7 @@ def _annotation(parameter: Parameter) -> str:
 
 def _default(parameter: Parameter) -> str:
     if parameter.limit:
-        return "None"  # the engine lowers the default to what its checkpoint allows
+        return "None"  # the engine lowers the default to its checkpoint's limit
     if isinstance(parameter.default, str):
         return f'"{parameter.default}"'
     return '""' if parameter.required else repr(parameter.default)

@@ -1,4 +1,4 @@
-"""Which files are derived from the contract, and what each must hold."""
+"""The files that derive from the contract, and the text of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLIENT_CALLS = "client/audiocraft_client/calls.py"
 
 
 def derived(project: Path) -> dict[Path, str]:
-    """Every file that is generated, wholly or between markers, and the text that it must have.
+    """Returns every file that is generated, wholly or between markers, with its text.
 
     Raises:
         ValueError: a file has lost the markers of its generated block.

@@ -1,4 +1,4 @@
-"""The studio page's copy: a JavaScript module without imports."""
+"""Generates the studio page's copy of the contract, a JavaScript module without imports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EXACT_INTEGERS = 2**53
 
 
 def module(parameters: Sequence[Parameter]) -> str:
-    """The source of contract.js. Numbers that JavaScript can't hold are strings of digits."""
+    """Returns the source of contract.js. Numbers that JavaScript can't represent become strings of digits."""
     exports = {
         "PARAMETERS": [_row(parameter) for parameter in parameters if parameter.frontend == "both"],
         "THRESHOLD": _row(THRESHOLD),

@@ -1,4 +1,4 @@
-"""The `input` entries of the generation models' config.pbtxt."""
+"""Generates the `input` entries of the generation models' config.pbtxt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _CONFIG_TYPES = {"BYTES": "TYPE_STRING"}
 
 
 def inputs(parameters: Sequence[Parameter], frontend: Frontend) -> str:
-    """The inputs of the models of one frontend, in the order of the contract."""
+    """Returns the inputs of one frontend's models, in the order of the contract."""
     rows = [_row(parameter) for parameter in parameters if parameter.frontend in ("both", frontend)]
     return "input [\n  " + ",\n  ".join(rows) + "\n]"
 

@@ -1,4 +1,4 @@
-"""Bounds and defaults in words, the same in the docs, in `--help` and in comments."""
+"""Formats bounds and defaults in words, for the docs, `--help` and comments."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from audiocraft_triton.contract.parameters import Parameter
 
 
 def number(value: float) -> str:
-    """As people write it: 300, 0.1, 2,000, 2⁶³−1."""
+    """Formats a number: 300, 0.1, 2,000, 2⁶³−1."""
     return "2⁶³−1" if value == MAX_SEED else f"{value:,}"
 
 
 def bound(parameter: Parameter) -> str:
-    """What is allowed, such as `0.1 to 300 seconds`; empty where the datatype says it all."""
+    """Returns the allowed values, such as `0.1 to 300 seconds`; empty if only the datatype bounds them."""
     if parameter.choices:
         return ", ".join(parameter.choices)
     if parameter.low is None or parameter.high is None:
@@ -25,7 +25,7 @@ def bound(parameter: Parameter) -> str:
 
 
 def default(parameter: Parameter) -> str:
-    """What holds when it is not sent."""
+    """Returns the value that applies when none is sent, or what the server does then."""
     if parameter.default is None:
         return parameter.unset
     if isinstance(parameter.default, bool):
@@ -35,6 +35,6 @@ def default(parameter: Parameter) -> str:
 
 
 def sentence(parameter: Parameter) -> str:
-    """The description with the bound."""
+    """Returns the description with the bound."""
     words = bound(parameter)
     return f"{parameter.description.removesuffix('.')} ({words})." if words else parameter.description

@@ -1,4 +1,4 @@
-"""How every command speaks: to stderr, errors in red with an exit status, a server's log line by line."""
+"""Output of all commands on stderr: a server's log line by line, and errors in red with an exit status."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def show(line: LogLine) -> None:
 
 
 def fail(error: Exception | str, status: int) -> NoReturn:
-    """Prints an error and ends the command with this exit status; 2 means bad input."""
+    """Prints an error and ends the command with an exit status; 2 means bad input."""
     console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
     raise typer.Exit(status)
 
 
 def stop_on_sigterm() -> None:
-    """Makes SIGTERM end this command as Ctrl-C does: in order, with the server stopped."""
+    """Makes SIGTERM end this command like Ctrl-C: cleanly, with the server stopped."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGINT itself may be ignored, under nohup

@@ -1,4 +1,4 @@
-"""What the extras of this distribution require, and what of that is not installed."""
+"""The requirements of this distribution's extras, and those that are not met."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Unmet:
     """A requirement that is not met.
 
     Attributes:
-        requirement: what is asked for.
-        found: the installed version, None where there is none.
+        requirement: the declared requirement.
+        found: the installed version; None if the package is not installed.
     """
 
     requirement: Requirement
@@ -33,9 +33,9 @@ class Unmet:
 
 
 def requirements(extra: str) -> tuple[Requirement, ...]:
-    """The requirements of an extra and of those that it includes, from the installed metadata.
+    """Returns the requirements of an extra and of the extras that it includes, from the installed metadata.
 
-    Empty where this package runs without being installed, as in the gateway's image: nothing is known there.
+    They are empty where this package runs without being installed, as in the gateway's image, and has no metadata.
     """
     try:
         declared = [Requirement(line) for line in requires(DISTRIBUTION) or ()]
@@ -45,9 +45,9 @@ def requirements(extra: str) -> tuple[Requirement, ...]:
 
 
 def unmet(extra: str) -> tuple[Unmet, ...]:
-    """The requirements of an extra that no installed package meets.
+    """Returns the requirements of an extra that no installed package meets.
 
-    With TRITON_ROOT the embedded server lies elsewhere, and its package is not needed.
+    If TRITON_ROOT is set, the embedded server is elsewhere and its package is not needed.
     """
     found = []
     for requirement in requirements(extra):
@@ -64,14 +64,14 @@ def unmet(extra: str) -> tuple[Unmet, ...]:
 
 
 def summary(lacking: Iterable[Unmet]) -> str:
-    """Names the first few."""
+    """Names the first few unmet requirements."""
     names = list(dict.fromkeys(map(str, lacking)))
     shown = ", ".join(names[:_SHOWN])
     return shown if len(names) <= _SHOWN else f"{shown} and {len(names) - _SHOWN} more packages"
 
 
 def install_command(*extras: str) -> str:
-    """The line that installs extras."""
+    """Returns the command that installs extras."""
     return f"pip install '{DISTRIBUTION}[{','.join(extras)}]'"
 
 

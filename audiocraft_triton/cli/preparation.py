@@ -1,4 +1,4 @@
-"""What must be on disk before a server starts: a whole model repository with the exported models."""
+"""Prepares a model repository with the exported models before a server starts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def export_if_needed(
     force: bool = False,
     report: Report = print,
 ) -> None:
-    """Exports a checkpoint's models unless they are up to date; a folder without models becomes a copy of ours.
+    """Exports a checkpoint's models unless they are up to date, and fills the folder with the other models' files.
 
     Raises:
-        CheckpointError: unknown, unsafe or unfit checkpoint; what was exported before stays.
+        CheckpointError: the checkpoint is unknown, unsafe or unfit; models exported before are kept.
     """
     from audiocraft_triton.torchscript.models import export_models, is_current
 
@@ -39,13 +39,13 @@ def export_if_needed(
 
 
 def prepare_to_serve(repository: Path) -> None:
-    """Brings the demo's models in the default repository up to date, unless others were exported into it.
+    """Updates the demo's models in the default repository, unless another checkpoint was exported into it.
 
-    A repository that the caller named is left as it is. A process of its own exports: what it loads is gone when the
-    server starts.
+    Any other repository is left unchanged. A child process exports, so that the memory it takes is free when the server
+    starts.
 
     Raises:
-        CheckpointError: it failed; why is on stderr.
+        CheckpointError: the export failed; the reason is on stderr.
     """
     if repository != default_repository():
         return
@@ -59,7 +59,7 @@ def prepare_to_serve(repository: Path) -> None:
 
 
 def exported_checkpoints(repository: Path) -> set[str]:
-    """The names of the checkpoints whose models lie in a repository; a damaged manifest names none."""
+    """Returns the names of the checkpoints whose models are in a repository; ignores damaged manifests."""
     found = set()
     for path in repository.glob("*/1/manifest.json"):
         with suppress(CheckpointError):

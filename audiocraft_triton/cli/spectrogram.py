@@ -1,4 +1,4 @@
-"""A picture of a clip: waveform above, spectrogram below."""
+"""Draws a clip's waveform and its spectrogram."""
 
 from __future__ import annotations
 

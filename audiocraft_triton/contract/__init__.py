@@ -1,1 +1,1 @@
-"""What callers may ask for: parameters, bounds, errors. No torch; everything else derives from it."""
+"""The public contract: parameters, bounds, errors. It imports no torch, and all other declarations derive from it."""

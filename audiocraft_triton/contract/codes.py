@@ -1,4 +1,4 @@
-"""Bounds of EnCodec tokens that come from callers: checked before they index a codebook."""
+"""Checks EnCodec tokens from callers before they index a codebook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from audiocraft_triton.contract.limits import MAX_SECONDS
 
 
 def check_codes(codes: NDArray[Any], codebooks: int, card: int, frame_rate: float) -> None:
-    """Raises InvalidRequest unless codes are [batch, codebooks, frames] with values in 0 … card - 1."""
+    """Raises InvalidRequest unless `codes` has shape [batch, codebooks, frames] and values in 0 … card - 1."""
     shape = "×".join(map(str, codes.shape))
     if codes.ndim != 3 or codes.shape[1] != codebooks:
         raise InvalidRequest("codes", f"shape {shape}", f"must have shape [1, {codebooks} codebooks, frames]")

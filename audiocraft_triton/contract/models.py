@@ -1,4 +1,4 @@
-"""Names of the served models, which are folders of the model repository, and the part that each plays."""
+"""The served models: their names, which are folders of the model repository, and the role of each."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ Role = Literal["unary", "stream", "diffusion", "codec", "discriminator", "files"
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 UNARY_MODELS: Mapping[Kind, GenerationModel] = {"music": "musicgen", "sound": "audiogen"}
-"""The frontends for plain infer: each asks the engine of its stream model for a whole clip."""
+"""The frontends for plain infer requests: each gets a whole clip from the engine of its stream model."""
 STREAM_SUFFIX = "_stream"
 STREAM_MODELS: Mapping[Kind, str] = {kind: name + STREAM_SUFFIX for kind, name in UNARY_MODELS.items()}
-"""The decoupled models, in whose processes the engines run."""
+"""The decoupled models; the engines run in their processes."""
 
 MULTIBAND_DIFFUSION = "multiband_diffusion"
 ENCODEC_ENCODER, ENCODEC_DECODER = "encodec_encoder", "encodec_decoder"
 CODEC_MODELS = (ENCODEC_ENCODER, ENCODEC_DECODER)
 DISCRIMINATORS = ("mpd", "msd", "msstftd")
-"""In the order of the columns of `window_scores`."""
+"""The discriminators, in the order of the columns of `window_scores`."""
 EXPORTED_MODELS = (*CODEC_MODELS, *DISCRIMINATORS)
-"""TorchScript, written by the export."""
+"""The TorchScript models, which `export` writes."""
 AUDIO_READER, AUDIO_WRITER, CODES_READER = "audio_reader", "audio_writer", "codes_reader"
 REALNESS = "realness"
 ENCODE, DECODE, ANALYZE = "encode", "decode", "analyze"
 DECODER_MODELS: Mapping[Decoder, str] = {"encodec": DECODE, "multiband_diffusion": MULTIBAND_DIFFUSION}
-"""What turns codes back into sound, by the word that callers use for it."""
+"""The models that decode codes, by the name that callers use."""
 
 MODELS: Mapping[str, Role] = {
     **dict.fromkeys(UNARY_MODELS.values(), "unary"),
@@ -41,4 +41,4 @@ MODELS: Mapping[str, Role] = {
     REALNESS: "scores",
     **dict.fromkeys((ENCODE, DECODE, ANALYZE), "ensemble"),
 }
-"""Everything that a server of this project serves."""
+"""All models that a server of this project serves, and their roles."""

@@ -1,4 +1,4 @@
-"""What holds for each route beside its answer, declared where the route is: whether it is open, how it is observed."""
+"""Policies of routes, declared next to their endpoints: whether a route is open, and how it is observed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Policy:
     """How the gateway treats the requests of a route. By default they count towards the rate and need a key.
 
     Attributes:
-        is_open: anyone may send them, as often as they like and without a key.
-        is_probe: monitoring sends one every few seconds: they are logged only where they fail.
-        is_generation: the answer is sound made from text, so the time to its first byte is measured.
+        is_open: anyone may send them, without a key and without a limit on their rate.
+        is_probe: monitoring sends one every few seconds, so they are logged only if they fail.
+        is_generation: the answer is generated audio, so the time to its first byte is measured.
     """
 
     is_open: bool = False
@@ -44,8 +44,8 @@ class KnownRoute:
     """A route of the app.
 
     Attributes:
-        template: its path, with names in place of what callers fill in: fit for a metric's label.
-        policy: what was declared for it.
+        template: its path, with names in place of parameters, so that it can be a metric's label.
+        policy: the policy declared for it.
     """
 
     template: str
@@ -56,7 +56,7 @@ NO_ROUTE = KnownRoute(UNKNOWN, GUARDED)
 
 
 def declare(policy: Policy) -> Callable[[Endpoint], Endpoint]:
-    """Decorates an endpoint, or a mounted app: `policy` holds for its route."""
+    """Decorates an endpoint, or a mounted app, with the policy of its route."""
 
     def mark(endpoint: Endpoint) -> Endpoint:
         setattr(endpoint, _ATTRIBUTE, policy)
@@ -66,22 +66,22 @@ def declare(policy: Policy) -> Callable[[Endpoint], Endpoint]:
 
 
 def declare_all(app: FastAPI, policy: Policy) -> None:
-    """Declares `policy` for every route that the app has now, such as those that FastAPI adds by itself."""
+    """Declares `policy` for every route that the app has now, such as those that FastAPI adds."""
     for context in iter_route_contexts(app.routes):
         declare(policy)(_endpoint(context))
 
 
 class Routes:
-    """Finds the route of a request before the app does: a request that is refused never gets there.
+    """Finds the route of a request before the app does, since a refused request never reaches the app's router.
 
-    The routes are read at the first request, when all of them are there.
+    The routes are read at the first request, when all of them are registered.
     """
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
 
     def of(self, scope: Scope) -> KnownRoute:
-        """The route that the path fits, whatever the method; NO_ROUTE for all other paths."""
+        """Returns the route that matches the path, with any method; NO_ROUTE for all other paths."""
         path = scope["path"]
         return next((route for pattern, route in self._known if pattern.match(path)), NO_ROUTE)
 
@@ -95,7 +95,7 @@ class Routes:
 
 
 def _endpoint(context: Any) -> Any:
-    """What answers: a function, or the app that is mounted there."""
+    """Returns the function, or the mounted app, that answers a route."""
     return context.endpoint or context.app
 
 

@@ -1,4 +1,4 @@
-"""The client for asyncio programs: the same calls as `Client`, awaited."""
+"""The client for asyncio programs, with the same calls as `Client`, as coroutines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class AsyncClient:
     Args:
         server: "localhost:8001" or "grpc://localhost:8001" for gRPC, "http://localhost:8000" for HTTP.
         timeout: seconds a call, or a whole stream, may take.
-        transport: instead of the address's own.
+        transport: replaces the transport that the address implies.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class AsyncClient:
 
     @property
     def streams(self) -> bool:
-        """Whether `stream` works here: over gRPC, not over HTTP."""
+        """Whether `stream` works: over gRPC it does, over HTTP it does not."""
         return isinstance(self._transport, AsyncStreamingTransport)
 
     async def close(self) -> None:
@@ -72,7 +72,7 @@ class AsyncClient:
         chunk_seconds: float | None = None,
         **options: Unpack[GenerationOptions],
     ) -> AsyncGenerator[Chunk, None]:
-        """See `Client.stream`; an async generator, and `aclose()` cancels.
+        """See `Client.stream`. This is an async generator, and `aclose()` cancels the request.
 
         Leaving an `async for` early doesn't close its generator: wrap it in `contextlib.aclosing`.
         """

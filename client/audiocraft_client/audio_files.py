@@ -1,4 +1,4 @@
-"""Waveforms to complete audio files, and files written whole or not at all."""
+"""Encodes waveforms as complete audio files, and writes files atomically."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from audiocraft_client.errors import InvalidRequest
 
-# Name -> (libsndfile format, subtype). "wav_float" keeps every bit: for audio that goes back to the server.
+# Name -> (libsndfile format, subtype). "wav_float" keeps every bit, for audio that is sent back to the server.
 _ENCODINGS = {
     "wav": ("WAV", "PCM_16"),
     "flac": ("FLAC", "PCM_16"),
@@ -26,10 +26,10 @@ _FRAMES_PER_WRITE = 65_536
 
 
 def format_of(path: str | os.PathLike[str]) -> str:
-    """The audio format that a path's suffix names.
+    """Returns the audio format that a path's suffix names.
 
     Raises:
-        InvalidRequest: no suffix, or not one of wav, flac, ogg, mp3.
+        InvalidRequest: the suffix is missing, or is not one of wav, flac, ogg, mp3.
     """
     suffix = Path(path).suffix.lower().removeprefix(".")
     if suffix not in SUFFIXES:
@@ -39,10 +39,10 @@ def format_of(path: str | os.PathLike[str]) -> str:
 
 
 def encode_audio(waveform: NDArray[np.float32], sample_rate: int, encoding: str) -> bytes:
-    """A complete audio file.
+    """Encodes a waveform as a complete audio file.
 
     Args:
-        waveform: [channels, samples]; clipped to -1 … 1 (except for "wav_float").
+        waveform: float32 [channels, samples], which is clipped to -1 … 1 (except for "wav_float").
         sample_rate: hertz.
         encoding: "wav" (16-bit), "flac" (16-bit), "ogg" (Vorbis), "mp3" or "wav_float" (32-bit float).
     Raises:
@@ -65,9 +65,9 @@ def encode_audio(waveform: NDArray[np.float32], sample_rate: int, encoding: str)
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replaces `path` by `data` in one step: a reader, or a crash, never meets half a file."""
+    """Replaces the file at `path` in one step, so that neither a reader nor a crash leaves half a file."""
     target = Path(path)
-    # Beside the target, since a rename is atomic only within one file system.
+    # The partial file is next to the target, since a rename is atomic only within one file system.
     partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         partial.write_bytes(data)

@@ -29,7 +29,7 @@ class Client:
     Args:
         server: "localhost:8001" or "grpc://localhost:8001" for gRPC, "http://localhost:8000" for HTTP.
         timeout: seconds a call, or a whole stream, may take.
-        transport: instead of the address's own.
+        transport: replaces the transport that the address implies.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Client:
 
     @property
     def streams(self) -> bool:
-        """Whether `stream` works here: over gRPC, not over HTTP."""
+        """Whether `stream` works: over gRPC it does, over HTTP it does not."""
         return isinstance(self._transport, StreamingTransport)
 
     def close(self) -> None:
@@ -58,14 +58,15 @@ class Client:
         self._transport.close()
 
     def music(self, text: str, **options: Unpack[GenerationOptions]) -> Audio:
-        """Music for a description; "" is unconditional.
+        """Generates music from a description; with "" the model generates unconditionally.
 
-        Options are those of `GenerationOptions`; what is left out or None is not sent, and the server's default holds.
+        The options are those of `GenerationOptions`. One that is missing or None is not sent; the server's default
+        applies.
         """
         return self._run(calls.generate("music", text, options))
 
     def sound(self, text: str, **options: Unpack[GenerationOptions]) -> Audio:
-        """A sound effect for a description; options as for `music`."""
+        """Generates a sound effect from a description; the options are the same as for `music`."""
         return self._run(calls.generate("sound", text, options))
 
     def stream(
@@ -75,17 +76,17 @@ class Client:
         chunk_seconds: float | None = None,
         **options: Unpack[GenerationOptions],
     ) -> Generator[Chunk, None, None]:
-        """The same audio in pieces, each as soon as it is there. gRPC only.
+        """Generates the same audio as `music` or `sound`, and yields each chunk as soon as it is ready. gRPC only.
 
-        Closing the generator early cancels the request on the server; an error on the way is raised by it.
+        Closing the generator early cancels the request on the server. The generator raises the errors of the stream.
 
         Args:
             text: as for `music`.
             model: "music" or "sound".
-            chunk_seconds: length of a piece, seconds; None: the server's default.
+            chunk_seconds: length of a chunk in seconds; None: the server's default.
             options: as for `music`.
         Raises:
-            InvalidRequest: at once, when this client speaks HTTP.
+            InvalidRequest: at once, if this client uses HTTP.
         """
         if not isinstance(self._transport, StreamingTransport):
             raise InvalidRequest(calls.STREAM_NEEDS_GRPC)
@@ -93,31 +94,31 @@ class Client:
         return self._chunks(call, self._transport.stream(call.model, self._tensors(call), call.outputs))
 
     def encode(self, file: AudioSource) -> Codes:
-        """A clip as EnCodec codes."""
+        """Encodes a clip as EnCodec codes."""
         return self._run(calls.encode(file))
 
     def decode(self, codes: Codes | ArrayLike, decoder: str = DEFAULT_DECODER, *, seed: int | None = None) -> Audio:
-        """Codes back to a clip.
+        """Decodes codes to a clip.
 
         Args:
             codes: `Codes`, or integers of shape [codebooks, frames] or [1, codebooks, frames].
             decoder: "encodec", or "multiband_diffusion", which sounds better and takes longer.
-            seed: for multiband_diffusion only, which starts from noise.
+            seed: seed of the noise that multiband_diffusion starts from; for that decoder only.
         """
         return self._run(calls.decode(codes, decoder, seed))
 
     def analyze(self, file: AudioSource, threshold: float | None = None, feature_maps: bool = False) -> Analysis:
-        """How real the discriminators find a clip.
+        """Scores how real a clip sounds to the discriminators.
 
         Args:
             file: the clip.
-            threshold: realness from which `is_real` is true, 0 to 1.
+            threshold: least realness for which `is_real` is true, 0 to 1.
             feature_maps: also return the mean of each channel of each layer, per window.
         """
         return self._run(calls.analyze(file, threshold, feature_maps))
 
     def health(self) -> Health:
-        """The server's state; "unreachable", with the reason, instead of an error."""
+        """Returns the server's state. If the server can't be reached, that is "unreachable", with the reason."""
         try:
             return self._transport.health()
         except AudioCraftError as error:
@@ -127,7 +128,7 @@ class Client:
         return call.read(self._transport.infer(call.model, self._tensors(call), call.outputs))
 
     def _tensors(self, call: Call[Result]) -> list[Tensor]:
-        # Two threads may both ask at first; they get the same answer.
+        # Two threads may both send the first query; they get the same answer.
         if call.model not in self._datatypes:
             self._datatypes[call.model] = self._transport.datatypes(call.model)
         return call.tensors(self._datatypes[call.model])
@@ -142,4 +143,4 @@ class Client:
                 if chunk is not None:
                     yield chunk
         finally:
-            responses.close()  # cancels what is still running
+            responses.close()  # cancels the request if it is still running

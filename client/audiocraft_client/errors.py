@@ -1,22 +1,20 @@
-"""What can go wrong with a call, and how a server's status becomes one of these errors."""
-
-# The names already say what happened; a suffix would say nothing more.
+"""The errors of calls, and the mapping from a server's status to them."""
 
 
 class AudioCraftError(Exception):
-    """Any failure of a call. Its text is one line that says what to do where that is known."""
+    """Base of all failures of a call. The message is one line, and says what to do where that is known."""
 
 
 class InvalidRequest(AudioCraftError):
-    """The request can't be served as asked: the server, or the client before sending, refused it."""
+    """The server, or the client before sending, refused the request as invalid."""
 
 
 class Overloaded(AudioCraftError):
-    """The server answers, but its queue is full. The same request may succeed in a moment."""
+    """The server's admission queue is full. The same request may succeed in a moment."""
 
 
 class ServerUnreachable(AudioCraftError):
-    """Nothing answers at the address, or the connection broke."""
+    """No server answers at the address, or the connection broke."""
 
 
 class Cancelled(AudioCraftError):
@@ -24,14 +22,14 @@ class Cancelled(AudioCraftError):
 
 
 class DeadlineExceeded(AudioCraftError):
-    """The client's `timeout` passed before the answer came."""
+    """The client's `timeout` passed before the answer arrived."""
 
 
 class ServerFailure(AudioCraftError):
     """Any other failure inside the server: a model that isn't loaded, an internal error."""
 
 
-# gRPC status names and HTTP status codes, side by side.
+# Keys are gRPC status names and HTTP status codes.
 _BY_STATUS: dict[str, type[AudioCraftError]] = {
     "INVALID_ARGUMENT": InvalidRequest,
     "400": InvalidRequest,
@@ -44,8 +42,8 @@ _BY_STATUS: dict[str, type[AudioCraftError]] = {
     "502": ServerUnreachable,
 }
 
-# gRPC reports a broken connection and a full queue with the same status, UNAVAILABLE, and marks
-# neither as local or remote: these are the words of its own transport errors.
+# gRPC reports a broken connection and a full queue with the same status, UNAVAILABLE, and does not
+# tell local errors from remote ones: these words are from its own transport errors.
 _CONNECTION_WORDS = (
     "failed to connect",
     "connection refused",
@@ -63,10 +61,10 @@ _CONNECTION_WORDS = (
     "empty address list",
 )
 
-# Triton says UNAVAILABLE of a model it doesn't have loaded, too; waiting for a slot won't help there.
+# Triton also reports UNAVAILABLE for a model that is not loaded, where a later try won't help.
 _NO_SUCH_MODEL = "unknown model"
 
-# And of a request that took longer than it allowed itself, which no second try makes shorter.
+# Triton also reports UNAVAILABLE for a request that exceeded its own timeout, where a second try won't help.
 _TIMED_OUT = "within its timeout"
 
 
@@ -75,7 +73,7 @@ def from_status(status: str, message: str) -> AudioCraftError:
 
     Args:
         status: gRPC status name ("INVALID_ARGUMENT") or HTTP status code ("400").
-        message: the server's, or the transport's, own words.
+        message: the server's, or the transport's, message.
     """
     words = message.lower()
     if _NO_SUCH_MODEL in words:

@@ -1,4 +1,4 @@
-"""Triton over gRPC, for threads and for asyncio. These only carry."""
+"""Transports to Triton over gRPC, for threads and for asyncio."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _CHANNEL_OPTIONS = (
     # 300 s of audio is 38 MB; gRPC's own limit for a message is 4 MB.
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # Without this a client that saw its server restart would go on failing for up to two minutes.
+    # Without this, a client would go on failing for up to two minutes after its server restarted.
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # Where a name has several addresses (a headless Service's pods), each takes its share; gRPC would use the first.
+    # Spreads requests over all addresses of a name (a headless Service's pods); gRPC's default uses only the first.
     ("grpc.lb_policy_name", "round_robin"),
 )
-# Without this header Triton reports a stream's error as text, without its status.
+# Without this header, Triton reports a stream's error as text, without its status.
 _STREAM_METADATA = (("triton_grpc_error", "true"),)
 
 
 class GrpcTransport:
-    """gRPC; one channel for all threads."""
+    """Transport over gRPC, with one channel for all threads."""
 
-    # The generated stub rather than tritonclient's own class: that one allows a single stream per
-    # client, and leaves a thread behind for each stream cancelled.
+    # This uses the generated stub, because tritonclient's own class allows a single stream per client, and
+    # leaves a thread behind for each cancelled stream.
     def __init__(self, address: str, timeout: float) -> None:
         self._timeout = timeout
         self._channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
@@ -57,7 +57,7 @@ class GrpcTransport:
                 for response in responses:
                     yield _stream_arrays(response)
             finally:
-                responses.cancel()  # does nothing to a stream that has ended
+                responses.cancel()  # has no effect on a stream that has ended
 
     def health(self) -> Health:
         with _errors():
@@ -75,7 +75,7 @@ class GrpcTransport:
 
 
 class AsyncGrpcTransport:
-    """gRPC for asyncio."""
+    """Transport over gRPC for asyncio."""
 
     def __init__(self, address: str, timeout: float) -> None:
         self._address = address
@@ -85,7 +85,7 @@ class AsyncGrpcTransport:
 
     @property
     def _stub(self) -> Any:
-        # A channel belongs to the event loop it is made in, which may not run yet in __init__.
+        # A channel belongs to the event loop in which it is made, which may not run yet in __init__.
         if self._opened is None:
             self._channel = grpc.aio.insecure_channel(self._address, options=_CHANNEL_OPTIONS)
             self._opened = service_pb2_grpc.GRPCInferenceServiceStub(self._channel)
@@ -144,7 +144,7 @@ def _arrays(response: Any) -> Arrays:
 
 
 def _stream_arrays(response: Any) -> Arrays:
-    if response.error_message:  # a server too old for the status header
+    if response.error_message:  # the server is too old for the status header
         raise ServerFailure(response.error_message)
     return _arrays(response.infer_response)
 

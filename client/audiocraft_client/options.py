@@ -1,4 +1,4 @@
-"""The generation parameters as options of the command line, made from what the server's contract says of them."""
+"""Makes command line options from the generation parameters of the server's contract."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SHORT_NAMES = {"duration": ("-d",)}
 
 
 def with_generation_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for each generation parameter, which it takes as `**options`; None: not given.
+    """Gives a command an option for each generation parameter; it gets them as `**options`, None where not given.
 
     Args:
         left_out: parameters that make no sense for this command.

@@ -1,4 +1,4 @@
-"""What the calls return. Waveforms are float32 [channels, samples], nominally within -1 … 1."""
+"""The results of calls. Waveforms are float32 [channels, samples], nominally within -1 … 1."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Audio:
     Attributes:
         waveform: float32 [channels, samples].
         sample_rate: hertz.
-        seed: what makes the same request give the same clip again; None where nothing was drawn.
-        codes: int32 [codebooks, frames], when asked for.
+        seed: the same request with this seed gives the same clip; None where nothing was random.
+        codes: int32 [codebooks, frames], if requested.
     """
 
     waveform: NDArray[np.float32]
@@ -37,7 +37,7 @@ class Audio:
 
     @classmethod
     def from_chunks(cls, chunks: Iterable[Chunk]) -> Audio:
-        """The clip that a whole stream makes: equal to the one the unary call returns.
+        """Joins all chunks of a stream to a clip, which equals the one that the unary call returns.
 
         Raises:
             InvalidRequest: there are no chunks.
@@ -55,15 +55,15 @@ class Audio:
         return self.waveform.shape[1] / self.sample_rate
 
     def to_bytes(self, format: str = "wav") -> bytes:
-        """A complete file: "wav" (16-bit), "flac", "ogg", "mp3", or "wav_float" (32-bit, not clipped).
+        """Encodes the clip as a complete file: "wav" (16-bit), "flac", "ogg", "mp3" or "wav_float" (32-bit, unclipped).
 
         Raises:
-            InvalidRequest: unknown format, or one that can't hold this sample rate.
+            InvalidRequest: the format is unknown, or can't hold this sample rate.
         """
         return encode_audio(self.waveform, self.sample_rate, format)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the file its suffix names (.wav, .flac, .ogg, .mp3), replacing `path` atomically.
+        """Writes a file in the format that its suffix names (.wav, .flac, .ogg, .mp3), replacing `path` atomically.
 
         Raises:
             InvalidRequest: the suffix is none of these.
@@ -72,7 +72,7 @@ class Audio:
         write_atomically(path, self.to_bytes(format_of(path)))
 
     def _repr_html_(self) -> str:
-        """A player, for notebooks."""
+        """Returns a player for notebooks."""
         data = base64.b64encode(self.to_bytes("wav")).decode("ascii")
         seed = "" if self.seed is None else f", seed {self.seed}"
         return (
@@ -83,7 +83,7 @@ class Audio:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """The next piece of a stream.
+    """One chunk of a stream.
 
     Attributes:
         waveform: float32 [channels, samples], following the previous chunk without a gap.
@@ -91,7 +91,7 @@ class Chunk:
         seed: the whole clip's seed.
         start: seconds from the beginning of the clip.
         index: 0, 1, 2 …
-        codes: int32 [codebooks, frames] of the whole clip, on the last chunk, when asked for.
+        codes: int32 [codebooks, frames] of the whole clip, on the last chunk, if requested.
     """
 
     waveform: NDArray[np.float32]
@@ -122,7 +122,7 @@ class Codes:
     duration: float
 
     def to_bytes(self) -> bytes:
-        """An .npz file with the arrays `codes`, `sample_rate`, `duration`."""
+        """Returns an .npz file with the arrays `codes`, `sample_rate`, `duration`."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, codes=self.codes, sample_rate=self.sample_rate, duration=self.duration)
         return buffer.getvalue()
@@ -133,20 +133,20 @@ class Codes:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Codes:
-        """Reads what `save` wrote.
+        """Reads a file that `save` wrote.
 
         Raises:
-            InvalidRequest: the file is something else.
+            InvalidRequest: the file is not a codes file.
             OSError: the file can't be read.
         """
         return cls._read(path, os.fspath(path))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Codes:
-        """Reads what `to_bytes` made.
+        """Reads the bytes that `to_bytes` made.
 
         Raises:
-            InvalidRequest: it is something else, or unpacks to more than codes could take.
+            InvalidRequest: the bytes are not a codes file, or unpack to more than MAX_CODES_BYTES.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -160,7 +160,7 @@ class Codes:
     @classmethod
     def _read(cls, source: str | os.PathLike[str] | io.BytesIO, name: str) -> Codes:
         try:
-            # Never pickles: a codes file may come from anybody.
+            # Pickles are never loaded, since a codes file may come from anybody.
             with np.load(source, allow_pickle=False) as arrays:
                 return cls(
                     np.asarray(arrays["codes"], np.int32),
@@ -173,13 +173,13 @@ class Codes:
 
 @dataclass(frozen=True, slots=True)
 class FeatureLayer:
-    """Where one layer's channel means lie in a row of `Analysis.feature_maps`.
+    """The columns of `Analysis.feature_maps` that hold one layer's channel means.
 
     Attributes:
         discriminator: mpd, msd or msstftd.
-        part: which of the discriminator's sub-networks (period, scale, resolution).
+        part: the discriminator's sub-network (a period, scale or resolution).
         layer: depth within the part.
-        channels: how many columns.
+        channels: number of columns.
         offset: the first column.
     """
 
@@ -192,18 +192,18 @@ class FeatureLayer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Analysis:
-    """How real the discriminators find a clip. Scores run from 0 (generated) to 1 (real).
+    """The discriminators' scores of a clip, from 0 (generated) to 1 (real).
 
     Attributes:
         mpd_score, msd_score, msstftd_score: each discriminator's score of the whole clip.
-        realness: the three combined.
-        is_real: realness reached the threshold.
-        calibrated: False means the discriminators carry no calibration, and the verdict means nothing.
+        realness: the three scores combined.
+        is_real: whether realness reached the threshold.
+        calibrated: whether the discriminators are calibrated; if not, the verdict means nothing.
         window_scores: float32 [windows, 3], columns mpd, msd, msstftd.
-        window_seconds: length of one window, seconds; the last one ends where the clip ends.
-        duration: of the clip, seconds.
-        feature_maps: float32 [windows, features], when asked for.
-        feature_layout: which columns of feature_maps belong to which layer.
+        window_seconds: length of one window in seconds; the last window ends where the clip ends.
+        duration: length of the clip in seconds.
+        feature_maps: float32 [windows, features], if requested.
+        feature_layout: the columns of feature_maps that belong to each layer.
     """
 
     mpd_score: float
@@ -220,7 +220,7 @@ class Analysis:
 
     @property
     def window_starts(self) -> list[float]:
-        """Where each window begins, in seconds."""
+        """The start of each window in seconds."""
         last = max(self.duration - self.window_seconds, 0.0)
         return [min(index * self.window_seconds, last) for index in range(len(self.window_scores))]
 
@@ -231,8 +231,8 @@ class Health:
 
     Attributes:
         status: "ready" (serves), "live" (answers, but isn't ready) or "unreachable".
-        version: of the Triton server; None when unreachable.
-        models: every model of the project's, and whether it is ready there.
+        version: version of the Triton server; None if it is unreachable.
+        models: for each of the project's models, whether it is ready.
         reason: why the server is unreachable, else None.
     """
 
@@ -243,12 +243,12 @@ class Health:
 
     @classmethod
     def of(cls, ready: bool, version: str, models: Mapping[str, bool]) -> Health:
-        """A reachable server's state."""
+        """Makes the state of a reachable server."""
         return cls("ready" if ready else "live", version, models)
 
     @property
     def ready(self) -> bool:
-        """Whether the server says that it can take requests."""
+        """Whether the server reports that it can take requests."""
         return self.status == "ready"
 
     @property

@@ -1,4 +1,4 @@
-"""What the clients need of a wire, and which one an address means."""
+"""The transports' interfaces, and the choice of a transport by address."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from audiocraft_client.results import Health
 
 
 class Transport(Protocol):
-    """What the client needs of a wire. Every method raises AudioCraftError, and any thread may call it."""
+    """Carries calls to a server. Every method raises AudioCraftError, and any thread may call it."""
 
     def datatypes(self, model: str) -> dict[str, str]:
-        """The model's inputs: name -> Triton datatype."""
+        """Returns the model's inputs: name -> Triton datatype."""
 
     def infer(self, model: str, tensors: Tensors, outputs: Sequence[str]) -> Arrays:
-        """One request, one response: output name -> array."""
+        """Sends a request, and returns its one response: output name -> array."""
 
     def health(self) -> Health:
-        """The server's state; raises when it can't be reached."""
+        """Returns the server's state; raises ServerUnreachable if it can't be reached."""
 
     def close(self) -> None:
-        """Gives the connections back."""
+        """Closes the connections."""
 
 
 @runtime_checkable
 class StreamingTransport(Transport, Protocol):
-    """A wire that carries many responses to one request."""
+    """A transport that can carry many responses to one request."""
 
     def stream(self, model: str, tensors: Tensors, outputs: Sequence[str]) -> Generator[Arrays, None, None]:
-        """One request, many responses. Closing the generator cancels the request."""
+        """Sends a request, and yields its responses. Closing the generator cancels the request."""
 
 
 class AsyncTransport(Protocol):
-    """`Transport` for asyncio; one event loop each."""
+    """`Transport` for asyncio; each instance belongs to one event loop."""
 
     async def datatypes(self, model: str) -> dict[str, str]: ...
     async def infer(self, model: str, tensors: Tensors, outputs: Sequence[str]) -> Arrays: ...
@@ -54,22 +54,22 @@ class AsyncStreamingTransport(AsyncTransport, Protocol):
 
 
 def connect(server: str, timeout: float) -> Transport:
-    """The transport for an address; connections are opened by the first call."""
+    """Makes the transport for an address; the first call opens its connections."""
     scheme, address = parse_address(server)
     return HttpTransport(address, timeout) if scheme == "http" else GrpcTransport(address, timeout)
 
 
 def connect_async(server: str, timeout: float) -> AsyncTransport:
-    """The asyncio transport for an address; connections are opened by the first call."""
+    """Makes the asyncio transport for an address; the first call opens its connections."""
     scheme, address = parse_address(server)
     return AsyncHttpTransport(address, timeout) if scheme == "http" else AsyncGrpcTransport(address, timeout)
 
 
 def parse_address(server: str) -> tuple[str, str]:
-    """ "http://host" -> ("http", "host:8000"); "host" or "grpc://host" -> ("grpc", "host:8001").
+    """Splits an address: "http://host" -> ("http", "host:8000"), "host" or "grpc://host" -> ("grpc", "host:8001").
 
     Raises:
-        InvalidRequest: another scheme, or no host.
+        InvalidRequest: the scheme is another, or the host is missing.
     """
     scheme, separator, rest = server.partition("://")
     if not separator:

@@ -1,1 +1,1 @@
-"""One module for each command of `audiocraft-triton`, with a function of the same name."""
+"""The commands of `audiocraft-triton`, each a module with a function of the same name."""

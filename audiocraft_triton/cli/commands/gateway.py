@@ -1,4 +1,4 @@
-"""`audiocraft-triton gateway`: REST and the studio page in front of a Triton that runs already."""
+"""`audiocraft-triton gateway` serves the REST API and the studio page in front of a running Triton."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from audiocraft_triton.gateway.settings import Settings
 
 
 def _option(name: str) -> Any:
-    """The option of a setting: its help, its default, its environment variable."""
+    """Makes the option of a setting, with its help, default and environment variable."""
     field = Settings.model_fields[name]
     default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
     variable = f"{Settings.model_config['env_prefix']}{name.upper()}"
@@ -36,10 +36,10 @@ def gateway(
     drain_seconds: Annotated[float | None, _option("drain_seconds")] = None,
     log_format: Annotated[str | None, _option("log_format")] = None,
 ) -> None:
-    """Serves the REST API and the studio page in front of a Triton that runs already.
+    """Serves the REST API and the studio page in front of a running Triton.
 
-    API keys come from a file, or from AUDIOCRAFT_GATEWAY_API_KEYS (separated by commas): on a command line others
-    could read them. SIGTERM and Ctrl-C let requests in flight finish, for --drain-seconds at most.
+    API keys come from a file, or from AUDIOCRAFT_GATEWAY_API_KEYS (separated by commas), since other users can read a
+    command line. SIGTERM and Ctrl-C let requests in flight finish, for --drain-seconds at most.
 
     Example: audiocraft-triton gateway --triton localhost:8001 --port 8080 --rate-limit 60/minute
     """

@@ -1,1 +1,1 @@
-"""What `audiocraft-triton doctor` looks at: the machine, the installed packages, the models."""
+"""The checks of `audiocraft-triton doctor`: the machine, the installed packages, the models."""

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 
 
 class Verdict(str, Enum):
-    """How it stands with one thing: all is well, it works slowly, it is not there, it is there and will not do."""
+    """The verdict on a thing: it works, it works slowly, it is missing, or it is there but does not work."""
 
     ok = "ok"
     slow = "slow"
@@ -20,11 +20,11 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        check: what was looked at.
-        found: what is there.
-        verdict: how that is.
-        advice: what to do, empty where nothing is to be done.
-        blocks: whether `serve` can't work before that is done.
+        check: the thing that was checked.
+        found: what the check found.
+        verdict: the judgement on it.
+        advice: what to do; empty if nothing is to be done.
+        blocks: whether `serve` can't work until then.
     """
 
     check: str

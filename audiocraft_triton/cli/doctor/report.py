@@ -1,4 +1,4 @@
-"""All findings on this machine, as a table or as JSON."""
+"""Collects all findings on this machine, and formats them as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _STYLES = {Verdict.ok: "green", Verdict.slow: "yellow", Verdict.missing: "red", 
 
 
 def examine(repository: Path, cache: Path, is_default: bool) -> list[Finding]:
-    """Runs every check; takes some seconds, for torch and audiocraft are imported.
+    """Runs every check, which takes some seconds, since torch and audiocraft are imported.
 
     Args:
-        repository: the model repository.
-        cache: where downloads go.
-        is_default: whether `repository` is the one that `serve` takes without being told.
+        repository: folder of the model repository.
+        cache: folder for downloads.
+        is_default: whether `repository` is the default one.
     """
     software, on_gpu = check_software()
     return [
@@ -38,18 +38,18 @@ def examine(repository: Path, cache: Path, is_default: bool) -> list[Finding]:
 
 
 def can_serve(findings: Sequence[Finding]) -> bool:
-    """Whether nothing stands in the way of `serve`."""
+    """Tells whether no finding blocks `serve`."""
     return not any(finding.blocks for finding in findings)
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """`can_serve`, and `findings`, each with the fields of Finding."""
+    """Formats findings as JSON: `can_serve`, and `findings`, each with the fields of Finding."""
     shown = {"can_serve": can_serve(findings), "findings": [asdict(finding) for finding in findings]}
     return json.dumps(shown, indent=2)
 
 
 def as_table(findings: Sequence[Finding]) -> Table:
-    """A row for each check."""
+    """Formats findings as a table with a row for each check."""
     table = Table(title="this machine", title_justify="left")
     for heading in ("check", "found", "verdict", "what to do"):
         table.add_column(heading, overflow="fold")

@@ -1,1 +1,1 @@
-"""The language model: its weights, its state in slots, and how the next token is drawn."""
+"""The language model: its weights, its state in slots, and the sampling of tokens."""

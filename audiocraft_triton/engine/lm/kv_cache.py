@@ -1,4 +1,4 @@
-"""The KV cache of all slots, and the two ways to attend to it: one new position a row, or all of a prefix at once."""
+"""The KV cache of all slots, and attention to it: for one new position per row, or for a whole prefix at once."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from audiocraft_triton.engine.lm.transformer import DecoderTransformer
 
 
 class KVCache:
-    """Keys and values of a fixed number of rows, of their sequences and of their conditions.
+    """Keys and values of the sequences and of the conditions of a fixed number of rows.
 
     Args:
-        transformer: whose they are.
-        rows: sequences at once.
-        positions: of the longest sequence.
+        transformer: the transformer that computes the keys and values.
+        rows: number of sequences that the cache holds at once.
+        positions: length of the longest sequence.
     """
 
     def __init__(self, transformer: DecoderTransformer, rows: int, positions: int) -> None:
@@ -26,7 +26,7 @@ class KVCache:
         conditions = 0 if weights.cross_key_value is None else MAX_CONDITION_LENGTH
 
         def zeros(length: int) -> torch.Tensor:
-            # Zeros, not garbage: what a mask hides is multiplied by 0, and 0 · NaN is NaN.
+            # Masked values are multiplied by 0, so they must not be garbage: 0 · NaN is NaN.
             shape = (len(weights.layers), 2, rows, self._operations.capacity(length), weights.heads)
             return torch.zeros(*shape, transformer.head_dim, device=device, dtype=weights.dtype)
 
@@ -34,30 +34,30 @@ class KVCache:
         self._conditions = zeros(conditions)
 
     def store_conditions(self, rows: slice, conditions: torch.Tensor) -> None:
-        """Projects and keeps what rows attend to as long as they stay: [rows, length, dim]."""
+        """Projects the conditions of rows, [rows, length, dim], and stores them for the rows' whole stay."""
         projected = self._transformer.condition_keys_values(conditions)
         self._conditions[:, :, rows, : conditions.shape[1]] = projected
 
     def decode(self, rows: slice, lengths: torch.Tensor, condition_lengths: torch.Tensor) -> DecodeAttention:
-        """For one new position in each of R rows.
+        """Makes the attention of one new position in each of R rows.
 
         Args:
-            rows: of the cache, R of them.
-            lengths: int64 [R], positions of each row's sequence, the new one included; 0 where a row is idle.
-            condition_lengths: int64 [R], likewise of its conditions.
+            rows: R rows of the cache.
+            lengths: int64 [R], positions of each row's sequence, including the new one; 0 where a row is idle.
+            condition_lengths: int64 [R], positions of each row's conditions.
         """
         return DecodeAttention(
             self._operations, self._sequences[:, :, rows], self._conditions[:, :, rows], lengths, condition_lengths
         )
 
     def prefill(self, rows: slice, length: int, condition_length: int) -> PrefillAttention:
-        """For the first `length` positions of some rows at once, one row's after the other's."""
+        """Makes the attention of the first `length` positions of some rows, one row after the other."""
         sequences, conditions = self._sequences[:, :, rows, :length], self._conditions[:, :, rows, :condition_length]
         return PrefillAttention(sequences, conditions)
 
 
 class DecodeAttention:
-    """Implements `transformer.Attention` for one new position in each row, by this device's kernels."""
+    """Implements `transformer.Attention` for one new position in each row, with this device's kernels."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class DecodeAttention:
 
 
 class PrefillAttention:
-    """Implements `transformer.Attention` for all positions of new sequences: plain causal attention."""
+    """Implements `transformer.Attention` for all positions of new sequences, with plain causal attention."""
 
     def __init__(self, sequences: torch.Tensor, conditions: torch.Tensor) -> None:
         self._sequences = sequences
@@ -102,7 +102,7 @@ class PrefillAttention:
 
 
 def _attend(query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, *, is_causal: bool) -> torch.Tensor:
-    """[rows, length, heads, head_dim] each -> [rows · length, heads · head_dim]."""
+    """Attends: [rows, length, heads, head_dim] each -> [rows · length, heads · head_dim]."""
     query, keys, values = (tensor.transpose(1, 2) for tensor in (query, keys, values))
     attended = F.scaled_dot_product_attention(query, keys, values, is_causal=is_causal)
     return attended.transpose(1, 2).flatten(2).flatten(0, 1)

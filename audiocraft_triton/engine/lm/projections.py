@@ -1,10 +1,10 @@
-"""Linear layers, and the form of them whose results don't depend on how many rows are computed together.
+"""Linear layers, and variants whose results do not depend on how many rows are computed together.
 
-Behind `F.linear` on a CPU is a library that chooses its kernel by the number of rows, and each kernel sums up in its
-own order. The differences are in the last bits, but where two tokens are nearly as likely they decide which is drawn: a
-request would get another clip among others than alone. oneDNN, given weights in its own layout, sums up in one order
-for two rows or more, with AVX-512, AVX2 or SSE4.1 and any number of threads: measured, not promised, and so checked at
-load (`row_independence`).
+On a CPU, `F.linear` calls a library that chooses its kernel by the number of rows, and each kernel adds in its own
+order. The results differ in their last bits only. But where two tokens are nearly equally likely, these decide which
+is sampled, so a request would get one clip alone and another in a batch. With weights in its own layout, oneDNN adds
+in one order for two rows or more, with AVX-512, AVX2 or SSE4.1 and any number of threads. This was measured; oneDNN
+does not promise it, so it is checked at load (`row_independence`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Linear = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """A linear layer's weight [out, in] and bias [out], if it has one."""
+    """A linear layer with a weight [out, in] and, if it has one, a bias [out]."""
 
     weight: torch.Tensor
     bias: torch.Tensor | None
@@ -32,14 +32,14 @@ class Projection:
 
 
 class PackedProjection:
-    """The same for a CPU and float32; the weight lies in oneDNN's layout."""
+    """A linear layer for a CPU and float32, whose weight is in oneDNN's layout."""
 
     def __init__(self, projection: Projection) -> None:
         self._weight = torch.ops.mkldnn._reorder_linear_weight(projection.weight)
         self._bias = projection.bias
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if x.numel() == x.shape[-1]:  # one row has a kernel, and an order, of its own
+        if x.numel() == x.shape[-1]:  # oneDNN has another kernel, with another order, for one row
             two = x.reshape(1, -1).expand(2, -1)
             return self._product(two)[:1].view(*x.shape[:-1], -1)
         return self._product(x)
@@ -50,11 +50,11 @@ class PackedProjection:
 
 
 class RowByRowProjection:
-    """Computes a step's rows one at a time, so that neither the others nor its place change a row's bits.
+    """Computes a step's rows one at a time, so that neither other rows nor its place change a row's bits.
 
     Args:
-        projection: [..., in] -> [..., out].
-        rows: most rows of a step; more are the positions of a prefill, all of one request, and computed together.
+        projection: the layer, [..., in] -> [..., out].
+        rows: most rows of a step. More rows are a prefill's positions, all of one request, and computed together.
     """
 
     def __init__(self, projection: Linear, rows: int) -> None:
@@ -64,11 +64,11 @@ class RowByRowProjection:
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         if len(x) > self._rows:
             return self._projection(x)
-        # Copies: each begins at an aligned address, whatever its place.
+        # Rows are copied so that each begins at an aligned address.
         return torch.cat([self._projection(row.clone()) for row in x[:, None]])
 
 
 def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether linear layers there can be packed."""
+    """Tells whether linear layers of this device and dtype can be packed."""
     on_x86 = device.type == "cpu" and platform.machine() == "x86_64"
     return on_x86 and dtype == torch.float32 and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""From logits to tokens for many requests at once, each with its own parameters, without a host sync."""
+"""Samples tokens from logits for many requests at once, each with its own parameters, without a host sync."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from copy import copy
 import torch
 
 LEAST_TEMPERATURE = 1e-6
-"""Nearer to 0 the division of the logits overflows; the likeliest token has all the probability anyway."""
+"""Below it the division of the logits overflows, and the likeliest token has all the probability anyway."""
 
 
 class SamplingParameters:
@@ -16,16 +16,15 @@ class SamplingParameters:
     Attributes:
         temperature: float32 [slots, 1, 1]; 0 means greedy.
         top_k: int64 [slots, 1, 1]; keep the k likeliest tokens; card means all.
-        top_p: float32 [slots, 1, 1]; above 0: keep the likeliest tokens until their sum exceeds p, and top_k does
-            nothing.
+        top_p: float32 [slots, 1, 1]; above 0: keep the likeliest tokens until their sum exceeds p, and ignore top_k.
         cfg_coef: float32 [slots, 1, 1]; 1 means no guidance.
-        guided: for the host, whether each slot needs its unconditional row.
-        filtered: for the host, whether each slot restricts its candidates.
+        guided: on the host, whether each slot needs its unconditional row.
+        filtered: on the host, whether each slot restricts its candidates.
 
     Args:
-        slots: how many.
+        slots: number of slots.
         card: size of the codebooks.
-        device: of the tensors.
+        device: device of the tensors.
     """
 
     def __init__(self, slots: int, card: int, device: torch.device) -> None:
@@ -36,7 +35,7 @@ class SamplingParameters:
         self.filtered = [False] * slots
 
     def set(self, slot: int, *, temperature: float, top_k: int, top_p: float, cfg_coef: float) -> None:
-        """Sets one slot's parameters, as they are in a request: a top_k of 0 means all."""
+        """Sets one slot's parameters from those of a request, where a top_k of 0 means all."""
         temperature = temperature if temperature > LEAST_TEMPERATURE else 0.0
         top_k = top_k or self._card
         self.temperature[slot] = temperature
@@ -47,7 +46,7 @@ class SamplingParameters:
         self.filtered[slot] = temperature > 0.0 and (top_p > 0.0 or top_k < self._card)
 
     def first(self, slots: int) -> SamplingParameters:
-        """Those of the first so many slots: views."""
+        """Returns the parameters of the first `slots` slots, as views."""
         first = copy(self)
         for name in ("temperature", "top_k", "top_p", "cfg_coef"):
             setattr(first, name, getattr(self, name)[:slots])
@@ -55,7 +54,7 @@ class SamplingParameters:
 
 
 def guide(logits: torch.Tensor, cfg_coef: torch.Tensor) -> torch.Tensor:
-    """Classifier-free guidance.
+    """Applies classifier-free guidance.
 
     Args:
         logits: [requests, 2, ...]: conditional, then unconditional.
@@ -71,13 +70,13 @@ def sample(
 ) -> torch.Tensor:
     """Samples as audiocraft does: temperature, then top-p if above 0, else top-k (ties kept).
 
-    A token of probability 0 is never sampled, whatever its draw is.
+    A token of probability 0 is never sampled, whatever its draw.
 
     Args:
         logits: float32 [requests, codebooks, card].
-        parameters: of each request.
+        parameters: the requests' parameters.
         draws: float32 [requests, codebooks, card] from Exp(1).
-        filtered: False where no request restricts its candidates: spares the sorting.
+        filtered: False if no request restricts its candidates, which saves the sorting.
 
     Returns:
         int64 [requests, codebooks].
@@ -90,7 +89,7 @@ def sample(
         before = ordered.cumsum(dim=-1) - ordered
         within_p = (before <= parameters.top_p).sum(dim=-1, keepdim=True)
         kept = torch.where(parameters.top_p > 0.0, within_p, parameters.top_k)
-        last = (kept - 1).clamp_(min=0).expand(-1, ordered.shape[1], -1)  # none is within p of logits that are NaN
+        last = (kept - 1).clamp_(min=0).expand(-1, ordered.shape[1], -1)  # with NaN logits, no token is within p
         allowed &= probabilities >= ordered.gather(-1, last)
     race = torch.where(allowed, probabilities / draws, 0.0)
     return torch.where(greedy, logits, race).argmax(dim=-1)

@@ -1,8 +1,8 @@
 """The state of all slots on the device, and the one step that advances every slot at once.
 
-A slot has two rows in the KV cache, 2·slot for its conditions and 2·slot + 1 for none (guidance). All that a step reads
-and writes are tensors of fixed shape and address, so that it can be captured as a CUDA graph; what decides over a
-request (its tokens so far, draw keys, sampling parameters) lies in its slot's entries alone.
+A slot has two rows in the KV cache, 2·slot with its conditions and 2·slot + 1 without them (for guidance). A step reads
+and writes only tensors of fixed shape and address, so that it can be captured as a CUDA graph. All that determines a
+request (its tokens so far, draw keys, sampling parameters) is in its own slot's entries.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from audiocraft_triton.engine.lm.transformer import DecoderTransformer
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What one request is conditioned on; row 0 is the request's, row 1 that of no condition (for guidance).
+    """The conditions of one request; row 0 has the request's own, row 1 the empty condition (for guidance).
 
     Attributes:
-        cross: [2, length, dim], read by cross-attention; None where the model has none.
-        prepended: [2, length, dim], put before the first column; None where the model does not.
+        cross: [2, length, dim], read by cross-attention; None if the model has no cross-attention.
+        prepended: [2, length, dim], put before the first column; None if the model prepends no condition.
     """
 
     cross: torch.Tensor | None
@@ -36,7 +36,7 @@ class Slots:
 
     Args:
         transformer: the model.
-        slots: requests at once.
+        slots: number of requests that can run at once.
         columns: most columns of one window.
         prefix: most positions that conditions may take before the first column.
     """
@@ -53,7 +53,7 @@ class Slots:
 
         self._sequence = integers(slots, columns, codebooks)
         self._draw_keys = integers(slots, columns, codebooks)
-        self._column = integers(slots) + 1  # the next one to fill
+        self._column = integers(slots) + 1  # the next column to fill
         self._active = integers(slots)
         self._rows = integers(slots, 2)  # 1 where a row is in use
         self._prefix = integers(slots)
@@ -62,7 +62,7 @@ class Slots:
         self._occupied: set[int] = set()
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """All that a step reads and writes beside the model's weights, by name."""
+        """Returns all tensors that a step reads or writes, except the model's weights, by name."""
         parts = {"": vars(self), "cache.": vars(self._cache), "sampling.": vars(self._sampling)}
         return {
             prefix + name.lstrip("_"): value
@@ -74,7 +74,7 @@ class Slots:
     def occupy(
         self, slot: int, conditions: Conditions, *, temperature: float, top_k: int, top_p: float, cfg_coef: float
     ) -> None:
-        """Sets what holds for a request as long as it stays: its conditions, and its sampling as in its request."""
+        """Sets what stays the same for a whole request: its conditions and its sampling parameters."""
         self._sampling.set(slot, temperature=temperature, top_k=top_k, top_p=top_p, cfg_coef=cfg_coef)
         self._occupied.add(slot)
         rows = self._rows_of(slot)
@@ -82,7 +82,7 @@ class Slots:
         self._rows[slot, 1] = rows.stop - rows.start - 1
         if conditions.cross is not None:
             source = conditions.cross[: rows.stop - rows.start]
-            if source.is_cuda:  # another stream made it, and must not reuse its memory before it is read here
+            if source.is_cuda:  # another CUDA stream made it, and must not reuse its memory before it is read here
                 source.record_stream(torch.cuda.current_stream())
             self._cache.store_conditions(rows, source)
             self._condition_length[slot] = source.shape[1]
@@ -93,9 +93,9 @@ class Slots:
         """Starts a window in an occupied slot.
 
         Args:
-            sequence: int64 [columns, codebooks], UNKNOWN where sampling decides.
+            sequence: int64 [columns, codebooks], UNKNOWN for tokens to be sampled.
             draw_keys: int64 [columns, codebooks], see `randomness`.
-            column: the first one with something unknown; those before it are run through the model here.
+            column: the first column with an unknown token; those before it are prefilled here.
             conditions: as given to `occupy`.
         """
         device = self._sequence.device
@@ -113,22 +113,22 @@ class Slots:
         self._occupied.discard(slot)
         self._active[slot] = 0
         self._rows[slot] = 0
-        # A step computes free slots too, and after a full window this one stands behind the last column.
+        # A step computes free slots too, and after a full window this slot's column would be past the last one.
         self._column[slot] = 1
         self._prefix[slot] = 0
 
     def sequence(self, slot: int) -> torch.Tensor:
-        """A slot's columns, int64 [columns, codebooks]; a view that the next step writes to."""
+        """Returns a slot's columns, int64 [columns, codebooks], as a view that the next step writes to."""
         return self._sequence[slot]
 
     def step(self) -> None:
-        """Fills the next column of every active slot, and computes the free ones too: every step has the same shape."""
+        """Fills the next column of every active slot. It computes free slots too, so that all steps have one shape."""
         self._step(self.count, guided=True, filtered=True)
 
     def step_occupied(self) -> None:
-        """The same, but spares what no occupied slot needs: the slots behind them, guidance, the sorting.
+        """Does the same, without what no occupied slot needs: later slots, guidance, the sorting.
 
-        Only where a row's bits don't depend on how many rows are computed together.
+        Call it only if a row's bits do not depend on how many rows are computed together.
         """
         used = max(self._occupied) + 1
         guided = any(self._sampling.guided[slot] for slot in self._occupied)
@@ -157,7 +157,7 @@ class Slots:
         column += self._active[:used]
 
     def _prefill(self, slot: int, tokens: torch.Tensor, conditions: Conditions) -> None:
-        """Fills a slot's caches with what precedes its first unknown column, all positions at once."""
+        """Fills a slot's caches with all positions before its first unknown column, at once."""
         transformer, rows = self._transformer, self._rows_of(slot)
         halves = rows.stop - rows.start
         prefix = 0 if conditions.prepended is None else conditions.prepended.shape[1]
@@ -172,10 +172,10 @@ class Slots:
         transformer.forward(residual.flatten(0, 1).contiguous(), attention)
 
     def _rows_of(self, slot: int) -> slice:
-        """The cache's rows that a slot uses."""
+        """Returns the rows of the cache that a slot uses."""
         return slice(2 * slot, 2 * slot + 1 + self._sampling.guided[slot])
 
 
 def _to(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """To the device without waiting for it."""
+    """Copies a tensor to the device without waiting for the copy."""
     return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)

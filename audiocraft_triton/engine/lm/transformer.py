@@ -1,8 +1,8 @@
-"""The language model: one forward pass for prefill and decode.
+"""The language model, with one forward pass for prefill and decode.
 
-It computes what audiocraft's `LMModel.forward` computes, with sums in another order: logits differ in their last bits,
-and tokens where two candidates are nearly tied. Keys and values live in buffers that are allocated once, so that every
-step has the same shapes and addresses; how positions attend is left to an `Attention`.
+It computes the same as audiocraft's `LMModel.forward`, with sums in another order: logits differ in their last bits,
+and tokens only where two candidates are nearly tied. Keys and values are in buffers that are allocated once, so that
+every step has the same shapes and addresses. An `Attention` implements how positions attend.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from audiocraft_triton.engine.lm.weights import Weights
 
 
 class Attention(Protocol):
-    """How the N positions of a forward pass attend: to what their sequences cached, and to their conditions."""
+    """How the N positions of a forward pass attend to their sequences' caches and to their conditions."""
 
     def over_sequence(self, layer: int, qkv: torch.Tensor) -> torch.Tensor:
         """Caches the new keys and values, then attends causally: [N, 3, heads, head_dim] -> [N, dim]."""
@@ -27,11 +27,11 @@ class Attention(Protocol):
 
 
 class DecoderTransformer:
-    """A pre-norm decoder; N positions of any sequences pass through it together.
+    """A pre-norm decoder, which computes N positions of any sequences together.
 
     Args:
         weights: regrouped from audiocraft's model.
-        operations: how this device adds and normalizes.
+        operations: this device's operations.
     """
 
     def __init__(self, weights: Weights, operations: StepOperations) -> None:
@@ -42,7 +42,7 @@ class DecoderTransformer:
         self._offsets = torch.arange(weights.codebooks, device=self.device) * (weights.card + 1)
 
     def embed(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """The sum of the codebooks' embeddings and of the position's.
+        """Returns the sum of the codebooks' embeddings and the position's embedding.
 
         Args:
             tokens: int64 [..., codebooks].
@@ -55,19 +55,19 @@ class DecoderTransformer:
         return tokens_sum + self.embed_positions(positions)
 
     def embed_positions(self, positions: torch.Tensor) -> torch.Tensor:
-        """Sinusoidal position embeddings: int64 [...] -> float32 [..., dim]."""
+        """Returns sinusoidal position embeddings: int64 [...] -> float32 [..., dim]."""
         return F.embedding(positions, self.weights.positions)
 
     def forward(self, residual: torch.Tensor, attention: Attention) -> torch.Tensor:
         """Passes positions through all layers.
 
         Args:
-            residual: float32 [N, dim], the embedded positions; overwritten. The residual stream stays float32, as
-                under audiocraft's autocast.
-            attention: of these N positions.
+            residual: float32 [N, dim], the embedded positions, which are overwritten. The residual stream stays
+                float32, as under audiocraft's autocast.
+            attention: attention of these N positions.
 
         Returns:
-            [N, dim] in the weights' dtype, normalized: what `logits` takes.
+            [N, dim] in the weights' dtype, normalized; the input of `logits`.
         """
         add_and_norm, heads = self.operations.add_and_norm, (self.weights.heads, self.head_dim)
         update: torch.Tensor | None = None
@@ -83,11 +83,11 @@ class DecoderTransformer:
         return add_and_norm(residual, update, self.weights.out_norm)
 
     def logits(self, normed: torch.Tensor) -> torch.Tensor:
-        """The codebooks' logits: [N, dim] -> float32 [N, codebooks, card]."""
+        """Returns the codebooks' logits: [N, dim] -> float32 [N, codebooks, card]."""
         return self.weights.head(normed).view(-1, self.weights.codebooks, self.weights.card).float()
 
     def condition_keys_values(self, conditions: torch.Tensor) -> torch.Tensor:
-        """Projects what cross-attention reads, for all layers at once.
+        """Projects conditions to the keys and values of cross-attention, for all layers at once.
 
         Args:
             conditions: [rows, length, dim].

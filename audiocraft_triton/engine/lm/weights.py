@@ -1,4 +1,4 @@
-"""audiocraft's transformer LM, its weights regrouped for decoding."""
+"""The weights of audiocraft's transformer LM, regrouped for decoding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Norm:
 
 @dataclass(frozen=True, slots=True)
 class CrossAttention:
-    """What a layer's cross-attention has beside its keys and values, which are projected for all layers at once."""
+    """A layer's cross-attention, without its keys and values, which are projected for all layers at once."""
 
     norm: Norm
     query: Linear
@@ -32,7 +32,7 @@ class CrossAttention:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One pre-norm transformer layer; `cross` is None where the model has no cross-attention."""
+    """One pre-norm transformer layer; `cross` is None if the model has no cross-attention."""
 
     self_norm: Norm
     qkv: Linear
@@ -49,18 +49,19 @@ class Weights:
     """The weights of an LM, on its device.
 
     Attributes:
-        dtype: of the projections, keys and values.
+        dtype: dtype of the projections, keys and values.
         codebooks, card: the tokens' shape and range; `card` itself is the special token.
         heads: attention heads.
         dim: width of the residual stream.
         embedding: float32 [codebooks · (card + 1), dim], the codebooks one after the other.
         positions: float32 [positions, dim], the sinusoidal embedding.
         layers: in order.
-        cross_key_value: projects what cross-attention reads for all layers, keys before values; None without it.
-        out_norm: after the last layer.
+        cross_key_value: projection to the keys and values of cross-attention of all layers, each layer's keys before
+            its values; None without cross-attention.
+        out_norm: norm after the last layer.
         head: the codebooks' output layers, one after the other.
-        parameters: how many the layers have.
-        rows_independent: whether a row's results have the same bits however many rows are computed together.
+        parameters: number of parameters of the layers.
+        rows_independent: whether a row's bits are independent of how many rows are computed together.
     """
 
     dtype: torch.dtype
@@ -82,12 +83,12 @@ def regrouped(lm: LMModel, dtype: torch.dtype, max_positions: int) -> Weights:
     """Regroups an LM's weights.
 
     Args:
-        lm: with its layers; the result shares some of their memory.
-        dtype: of the projections.
-        max_positions: positions that a sequence may have.
+        lm: audiocraft's model; the result shares some of its memory.
+        dtype: dtype of the projections.
+        max_positions: most positions of a sequence.
 
     Raises:
-        CheckpointError: an architecture that the engine does not compute, with the reason.
+        CheckpointError: the engine does not support the architecture; the message says why.
     """
     _require_supported(lm)
     device = lm.linears[0].weight.device
@@ -116,7 +117,7 @@ def regrouped(lm: LMModel, dtype: torch.dtype, max_positions: int) -> Weights:
 
 @dataclass(frozen=True, slots=True)
 class _Regrouping:
-    """How projections are stored: in which dtype, and whether in the layout that makes rows independent."""
+    """Converts projections to a dtype, and optionally packs them in the layout that makes rows independent."""
 
     dtype: torch.dtype
     dim: int
@@ -150,13 +151,13 @@ class _Regrouping:
     def _attention(
         self, attention: StreamingMultiheadAttention, scale: torch.nn.Module
     ) -> tuple[Projection, Projection]:
-        """The packed input projection (query, key, value) and the output projection."""
+        """Returns the packed input projection (query, key, value) and the output projection."""
         source = attention if attention.custom else attention.mha
         bias = None if source.in_proj_bias is None else source.in_proj_bias.to(self.dtype)
         return Projection(source.in_proj_weight.to(self.dtype), bias), self._projection(source.out_proj, scale)
 
     def _projection(self, linear: torch.nn.Linear, scale: torch.nn.Module | None = None) -> Projection:
-        """A linear layer, with the LayerScale that follows it folded in."""
+        """Returns a linear layer with the LayerScale after it folded in."""
         weight, bias = linear.weight, linear.bias
         factor = getattr(scale, "scale", None)
         if factor is not None:

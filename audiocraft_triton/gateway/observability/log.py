@@ -1,4 +1,4 @@
-"""How log lines look: JSON for machines, or colours for people. All go to stderr, uvicorn's too."""
+"""Formats log lines as JSON for machines, or in colour for people. All of them, uvicorn's too, go to stderr."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from asgi_correlation_id import correlation_id
 
 
 def configure_logging(log_format: Literal["json", "console"]) -> None:
-    """Sets up the logging of this process; for the program that runs the app, not for the app."""
-    # Tracebacks show code and never the values of variables: those may be what a caller wrote.
+    """Configures the logging of this process. The program that runs the app calls it; the app does not."""
+    # Tracebacks show code and never the values of variables, which may hold a caller's text.
     renderer: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if log_format == "json"
@@ -43,7 +43,7 @@ def configure_logging(log_format: Literal["json", "console"]) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.INFO)
-    # It warns of every id it replaces; the new one is in the request's line.
+    # The library warns of every id that it replaces; the new id is in the request's log line.
     logging.getLogger("asgi_correlation_id").setLevel(logging.ERROR)
 
 

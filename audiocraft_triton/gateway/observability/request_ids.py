@@ -1,4 +1,4 @@
-"""Request ids: a caller's own where it is harmless, else a new one."""
+"""Request ids: the caller's own id if it is safe to log, else a new one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _SANE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def is_sane(request_id: str) -> bool:
-    """Whether an id may go into headers and logs: up to 64 letters, digits, dots, dashes, underscores."""
+    """Tells whether an id may go into headers and logs: up to 64 letters, digits, dots, dashes and underscores."""
     return _SANE.fullmatch(request_id) is not None
 
 
 def new_request_id() -> str:
-    """A random one."""
+    """Returns a random id."""
     return uuid.uuid4().hex

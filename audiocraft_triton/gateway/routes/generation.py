@@ -1,4 +1,4 @@
-"""Text to music and to sound: whole clips, and streams that are heard while they are made."""
+"""The endpoints that generate music and sound from text, as whole clips and as streams."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ router = APIRouter(tags=["generate"])
 @router.post("/generate/music", responses=CLIP, response_class=Response)
 @declare(GENERATION)
 async def generate_music(request: Request, body: ClipRequest, triton: Triton, settings: Configured) -> Response:
-    """Text to a clip of music."""
+    """Generates a clip of music from text."""
     return await whole_clip(request, triton, settings, "music", body)
 
 
 @router.post("/generate/audio", responses=CLIP, response_class=Response)
 @declare(GENERATION)
 async def generate_audio(request: Request, body: ClipRequest, triton: Triton, settings: Configured) -> Response:
-    """Text to a clip of sound: rain, engines, sirens."""
+    """Generates a clip of sound from text: rain, engines, sirens."""
     return await whole_clip(request, triton, settings, "sound", body)
 
 
@@ -47,7 +47,7 @@ async def generate_audio(request: Request, body: ClipRequest, triton: Triton, se
 async def stream_music(
     request: Request, body: StreamRequest, triton: Triton, settings: Configured, place: Place
 ) -> Response:
-    """Text to music, sent while it is made."""
+    """Generates music from text, and sends it while it is made."""
     return await streamed_clip(request, triton, settings, place, "music", body)
 
 
@@ -56,14 +56,14 @@ async def stream_music(
 async def stream_audio(
     request: Request, body: StreamRequest, triton: Triton, settings: Configured, place: Place
 ) -> Response:
-    """Text to sound, sent while it is made."""
+    """Generates sound from text, and sends it while it is made."""
     return await streamed_clip(request, triton, settings, place, "sound", body)
 
 
 async def whole_clip(
     request: Request, triton: AsyncClient, settings: Settings, kind: Kind, body: ClipRequest
 ) -> Response:
-    """Generates, and answers with a file."""
+    """Generates a clip, and answers with a file."""
     _require_duration(body, settings)
     generate = triton.music if kind == "music" else triton.sound
     audio = await unless_disconnected(request, generate(body.text, **body.options()))
@@ -73,7 +73,7 @@ async def whole_clip(
 async def streamed_clip(
     request: Request, triton: AsyncClient, settings: Settings, place: StreamPlace, kind: Kind, body: StreamRequest
 ) -> Response:
-    """Generates, and answers as soon as there is a first chunk: what is refused before it gets a proper status."""
+    """Generates a clip, and begins the answer at the first chunk, so that earlier errors get a proper status."""
     _require_duration(body, settings)
     place.take()
     chunks = triton.stream(body.text, kind, body.sent("chunk_seconds"), **body.options())
@@ -89,7 +89,7 @@ async def streamed_clip(
 
 
 async def audio_file(audio: Audio, encoding: str) -> Response:
-    """A clip as the file that was asked for; encoding takes a while, so not in the event loop."""
+    """Answers with a clip as a file, which is encoded in a thread, since that takes a while."""
     content = await asyncio.to_thread(audio.to_bytes, encoding)
     return Response(content, media_type=MEDIA_TYPES[encoding], headers=clip_headers(audio))
 

@@ -12,7 +12,7 @@ from starlette.staticfiles import StaticFiles
 from audiocraft_triton.gateway.route_policies import OPEN, declare
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
-# Everything the page needs comes from here; sounds and workers may also be made in the page itself.
+# Everything the page needs comes from this server; audio and workers may also be made in the page itself.
 POLICY = (
     "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; img-src 'self' data: blob:; "
     "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -27,10 +27,10 @@ router = APIRouter(include_in_schema=False)
 
 
 class Files(StaticFiles):
-    """Files that a browser asks for anew (their ETags make that cheap): old and new modules must not mix."""
+    """Files that a browser revalidates each time (cheap, by ETag), so that old and new modules never mix."""
 
     def file_response(self, *arguments: Any, **options: Any) -> Response:
-        """The file, with the page's headers."""
+        """Answers with the file and the page's headers."""
         response = super().file_response(*arguments, **options)
         response.headers.update(HEADERS)
         return response
@@ -39,5 +39,5 @@ class Files(StaticFiles):
 @router.get("/")
 @declare(OPEN)
 async def studio() -> FileResponse:
-    """The page."""
+    """Answers with the page."""
     return FileResponse(STATIC / "index.html", headers=HEADERS)

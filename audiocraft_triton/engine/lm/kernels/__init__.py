@@ -1,4 +1,4 @@
-"""The operations of a step that differ between devices: plain torch for a CPU, fused kernels for a GPU.
+"""The operations of a step that differ between devices: plain torch on a CPU, fused kernels on a GPU.
 
 Caches have the shape [rows, positions, heads, head_dim]; a row is one sequence.
 """
@@ -12,23 +12,23 @@ import torch
 from audiocraft_triton.engine.lm.weights import Norm
 
 EPSILON = 1e-5
-"""Of every layer norm; audiocraft fixes it."""
+"""Epsilon of every layer norm, which is fixed in audiocraft."""
 
 
 class StepOperations(Protocol):
-    """What a step needs for one new position in each of R rows.
+    """The operations of a step for one new position in each of R rows.
 
-    `Spans` is whatever an implementation makes of the rows' lengths, once a step, for all layers.
+    An implementation converts the rows' lengths to `spans` of its own type, once per step, for all layers.
     """
 
     def capacity(self, positions: int) -> int:
-        """How many positions a cache must have room for, so that rows may fill so many."""
+        """Returns how many positions a cache must hold, so that rows can fill `positions` of them."""
 
     def spans(self, lengths: torch.Tensor) -> Any:
-        """int64 [R]: how many positions each row attends over; a row of length 0 is idle, its output means nothing."""
+        """Converts int64 [R], how many positions each row attends over. A row of 0 is idle, its output undefined."""
 
     def add_and_norm(self, residual: torch.Tensor, update: torch.Tensor | None, norm: Norm) -> torch.Tensor:
-        """residual (float32 [R, dim]) += update, in place; returns its layer norm in the compute dtype."""
+        """Adds update to residual (float32 [R, dim]) in place; returns its layer norm in the compute dtype."""
 
     def append(self, qkv: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, spans: Any) -> torch.Tensor:
         """Writes each row's new key and value at the last position of its span, then attends over the span.
@@ -46,9 +46,9 @@ class StepOperations(Protocol):
 
 
 def operations_of(device: torch.device, dtype: torch.dtype) -> StepOperations:
-    """The operations for a device, with activations of `dtype`."""
+    """Returns the operations for a device, with activations of `dtype`."""
     if device.type == "cuda":
-        # Needs the Triton language, which comes with CUDA builds of torch.
+        # This import needs the Triton language, which comes with CUDA builds of torch.
         from audiocraft_triton.engine.lm.kernels.cuda import GpuOperations
 
         return GpuOperations(dtype)

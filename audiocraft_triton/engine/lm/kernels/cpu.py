@@ -1,4 +1,4 @@
-"""A step's operations on a CPU, in plain torch."""
+"""The operations of a step on a CPU, in plain torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from audiocraft_triton.engine.lm.kernels import EPSILON
 from audiocraft_triton.engine.lm.weights import Norm
 
 _BLOCK = 64
-"""Cache positions are read in multiples of it: behind the last whole vector torch adds up in another order."""
+"""Cache positions are read in multiples of it, since torch adds in another order after the last whole vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,8 @@ class Run:
     """Adjacent rows that read equally far into their caches.
 
     Attributes:
-        rows: which.
-        read: cache positions.
+        rows: the rows' range.
+        read: number of cache positions that they read.
         mask: [rows, 1, 1, read], 0 within each row's span and -inf beyond it.
     """
 
@@ -33,7 +33,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class TorchSpans:
-    """Attributes: rows and last address each row's last position; runs are all rows, in order."""
+    """The rows' spans.
+
+    Attributes:
+        rows, last: indices of each row's last position.
+        runs: all rows, in order.
+    """
 
     rows: torch.Tensor
     last: torch.Tensor
@@ -41,14 +46,14 @@ class TorchSpans:
 
 
 class TorchOperations:
-    """Implements `StepOperations`; reads lengths on the host, so that little more of a cache is touched than is filled.
+    """Implements `StepOperations`. It reads lengths on the host, to touch little more of a cache than is filled.
 
-    Rows that read equally far attend in one call, in which each head of each row is a task of its own: the shapes of
-    its products depend on its own span alone. That a task's bits do not depend on the thread that takes it, nor a
-    product's on the number of rows, is the libraries' to keep, and checked at load (`row_independence`).
+    Rows that read equally far attend in one call. In it, each head of each row is a task of its own, and the shapes of
+    its products depend on its own span alone. Whether the libraries give a task the same bits in every thread, and a
+    product the same bits with any number of rows, is checked at load (`row_independence`).
 
     Args:
-        dtype: of activations.
+        dtype: dtype of activations.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
@@ -86,7 +91,7 @@ class TorchOperations:
 
 
 def _runs(reads: list[int]) -> Iterator[tuple[slice, int]]:
-    """Joins adjacent rows of equal reads; a row of 0 is idle and goes with the rows before it."""
+    """Joins adjacent rows with equal reads; a row of 0 is idle, and joins the rows before it."""
 
     def own_or_before(before: int, own: int) -> int:
         return own or before

@@ -1,7 +1,7 @@
-"""A step's operations on a GPU, as kernels in the Triton language (no relation to the server of that name).
+"""The operations of a step on a GPU, as kernels in the Triton language (unrelated to the server of that name).
 
-One program serves one row of one head and reads that row's own span of its cache, no more: rows of any length share
-a launch, idle rows cost nothing, and a row's result has the same bits whoever the others are.
+One program computes one head of one row, and reads only that row's own span of its cache. So rows of any length share
+a launch, idle rows cost nothing, and other rows never change a row's bits.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from audiocraft_triton.engine.lm.kernels import EPSILON
 from audiocraft_triton.engine.lm.weights import Norm
 
 _BLOCK = 128
-"""Cache positions read at a time: fewer are slower for one long row, more for many short ones."""
+"""Cache positions read at a time: fewer are slower for one long row, more are slower for many short rows."""
 _WARPS = 4
 
 
 class GpuOperations:
-    """Implements `StepOperations`; spans are the lengths themselves, read on the device.
+    """Implements `StepOperations`. Its spans are the lengths, read on the device.
 
     Args:
-        dtype: of activations, float16 or bfloat16.
+        dtype: dtype of activations, float16 or bfloat16.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
@@ -93,7 +93,7 @@ def _attend(  # type: ignore[no-untyped-def]
     query, query_stride, keys, values, lengths, attended, row_stride, position_stride, heads, scale,
     WIDTH: tl.constexpr, PADDED_WIDTH: tl.constexpr, BLOCK: tl.constexpr, APPEND: tl.constexpr,
 ):  # fmt: skip
-    """Softmax over a row's span in one pass (running maximum and sum, arXiv:2205.14135)."""
+    """Attends over a row's span in one pass (with a running maximum and sum, arXiv:2205.14135)."""
     row = tl.program_id(0).to(tl.int64)
     head = tl.program_id(1)
     length = tl.load(lengths + row).to(tl.int32)
@@ -125,7 +125,7 @@ def _attend(  # type: ignore[no-untyped-def]
         live = position < cached
         at = cache[None, :] + position[:, None].to(tl.int64) * position_stride
         seen = live[:, None] & inside[None, :]
-        # Both loads before anything waits for one: a single request is bound by memory's latency.
+        # Issue both loads before waiting for either: a single request is bound by memory latency.
         key = tl.load(keys + at, mask=seen, other=0.0).to(tl.float32)
         value = tl.load(values + at, mask=seen, other=0.0).to(tl.float32)
         score = tl.where(live, tl.sum(q[None, :] * key, axis=1), -float("inf"))

@@ -1,4 +1,4 @@
-"""A step's operations, attending over one row at a time: neither the others nor its place change its bits."""
+"""The operations of a step with attention one row at a time, so that no other row changes a row's bits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from audiocraft_triton.engine.lm.weights import Norm
 
 
 class RowByRowOperations:
-    """Implements `StepOperations`; every call of `operations` that attends has one row.
+    """Implements `StepOperations`; it calls the attention of other operations with one row at a time.
 
     Args:
-        operations: of several rows.
+        operations: the operations to call.
     """
 
     def __init__(self, operations: StepOperations) -> None:
@@ -47,6 +47,6 @@ def _row_by_row(
     attended = []
     for index, span in enumerate(spans):
         row = slice(index, index + 1)
-        # A copy of what is new begins at an aligned address, whatever its place; caches do so anyway.
+        # The copy begins at an aligned address, whatever the row's place; caches always do.
         attended.append(attend(new[row].clone(), keys[row], values[row], span))
     return torch.cat(attended)
