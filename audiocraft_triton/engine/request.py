@@ -29,25 +29,25 @@ class GenerationRequest:
     """
 
     # generated: fields
-    # Description of the clip; with an empty text the model generates without one (up to 2,000 characters).
+    # What to generate, in words; an empty text leaves it to the model (up to 2,000 characters).
     text: str = ""
     # Length of the clip, including a continuation (0.1 to 300 seconds).
     duration: float = 10.0
-    # Variety: 0 always picks the likeliest token, higher values give more surprising clips (0 to 10).
+    # Variety: 0 always takes the likeliest token, higher values surprise more (0 to 10).
     temperature: float = 1.0
     # How closely to follow the text (classifier-free guidance); 1 means no guidance (0 to 20).
     cfg_coef: float = 3.0
     # Sample among the k likeliest tokens; 0 means all (0 to the codebook size).
     top_k: int | None = None
-    # Sample among the likeliest tokens up to this total probability; above 0 it replaces top_k (0 to 1).
+    # Sample among the likeliest tokens of this total probability; above 0 it replaces top_k (0 to 1).
     top_p: float = 0.0
     # The same request with the same seed gives the same clip; every answer names its seed (0 to 2⁶³−1).
     seed: int | None = None
     # Audio file that the clip begins with.
     continuation: NDArray[np.float32] | None = None
-    # Audio file whose melody to follow; for melody checkpoints only.
+    # Audio file whose melody to follow; only melody checkpoints take one.
     melody: NDArray[np.float32] | None = None
-    # Decoder of the tokens: multiband_diffusion sounds better and takes longer (encodec, multiband_diffusion).
+    # What turns tokens into sound: multiband_diffusion sounds better and takes longer (encodec, multiband_diffusion).
     decoder: str = "encodec"
     # Length of each streamed chunk (0.1 to 10 seconds).
     chunk_seconds: float = 0.5
